@@ -1,0 +1,90 @@
+/*
+ * The disk that has not made up its mind: the files as a power loss at one position of a trace
+ * could have left them, with everything that the model leaves open still open.
+ *
+ * It is a storage (storage.h), so recovery runs on it. The first time recovery looks at something
+ * undetermined, the disk asks choice_next() and keeps the answer for this run. What recovery never
+ * looks at is a don't-care, and the run stands for all its values: crashdisk_weight() says for how
+ * many assignments that is.
+ *
+ * Order of decisions (rules D5, D7): name, then the file's metadata prefix, then its sectors.
+ * Answer 0 is the newest possibility, the last answer the oldest.
+ *
+ * Depth 1: what recovery itself writes is there at once and never lost.
+ *
+ *     crashdisk_open(cd, position)      once a crash point
+ *       crashdisk_begin(cd, choice)     once a run; everything decided before is forgotten
+ *         ... recovery over crashdisk_storage(cd) ...
+ *       crashdisk_weight(cd, w)         assignments that this run stands for
+ *     crashdisk_total(cd, w)            all assignments at this position, counted independently
+ *
+ * One thread; a forked process may go on with its copy.
+ */
+#ifndef FI_CRASHDISK_H
+#define FI_CRASHDISK_H
+
+#include "faultinject/base/choice.h"
+#include "faultinject/model.h"
+#include "faultinject/storage.h"
+#include "faultinject/trace_index.h"
+
+#include <gmp.h>
+
+struct crashdisk;
+
+/* `ix` is borrowed for the disk's life; the model is copied. */
+struct crashdisk *crashdisk_create(const struct trace_index *ix, const struct model *model);
+void crashdisk_free(struct crashdisk *cd); /* accepts NULL */
+
+struct storage *crashdisk_storage(struct crashdisk *cd);
+
+/* Goes to a crash position, 0..op_count. For a process-crash model, the operation at `position`
+ * may be cut: `cut_bytes` of it happened (WRITE only; SIZE_MAX = all). */
+void crashdisk_open(struct crashdisk *cd, uint64_t position, size_t cut_bytes);
+
+/* Starts a run; `choice` (borrowed until the next begin) answers. */
+void crashdisk_begin(struct crashdisk *cd, struct choice *choice);
+
+/* A question could not be answered as recorded: names it, for exit code 3. NULL when none. */
+const char *crashdisk_last_question(const struct crashdisk *cd);
+
+/* Sets `ret` (initialised by the caller) to the number of assignments that the present run stands
+ * for: undecided things times the equal-content classes that were chosen. */
+void crashdisk_weight(struct crashdisk *cd, mpz_t ret);
+/* The number of all assignments at this position, from the index alone. */
+void crashdisk_total(struct crashdisk *cd, mpz_t ret);
+
+/* Is `position` (a SYNC_END or DIRSYNC_END) effective under the model: does it make anything
+ * durable that was not? */
+bool crashdisk_sync_effective(const struct trace_index *ix, const struct model *model,
+			      uint64_t position);
+
+/*
+ * The log of what a reader looked at. While it is on, every answer that could differ between crash
+ * states is recorded: if all of them would be answered the same, the reader would see the same.
+ */
+struct crashdisk_look {
+	uint8_t kind;  /* CRASHDISK_LOOK_* */
+	uint32_t path; /* number of the path, stable over all runs of this disk */
+	uint32_t size;
+	uint64_t offset;
+};
+
+enum {
+	CRASHDISK_LOOK_ACCESS,
+	CRASHDISK_LOOK_OPEN,
+	CRASHDISK_LOOK_SIZE,
+	CRASHDISK_LOOK_READ,
+};
+
+/* Starts (clears) or stops the log. */
+void crashdisk_log(struct crashdisk *cd, bool on);
+/* The log: looks and the answer that each got; borrowed until the next change. *ret_pure is false
+ * when the reader changed a file or met an open question while logging. */
+size_t crashdisk_log_entries(const struct crashdisk *cd, const struct crashdisk_look **ret_looks,
+			     const uint64_t **ret_answers, bool *ret_pure);
+/* What a look would be answered in the present run; false when that is still open. Decides
+ * nothing. */
+bool crashdisk_peek(struct crashdisk *cd, const struct crashdisk_look *look, uint64_t *ret_answer);
+
+#endif

@@ -1,0 +1,163 @@
+/*
+ * Shared by crashdisk.c (decisions), crashdisk_weight.c (accounting) and crashdisk_look.c (the
+ * reader's log). Two kinds of state: that of the crash point ("point_"), rebuilt lazily after
+ * crashdisk_open(), and that of the run ("run_"), forgotten at crashdisk_begin(). Both are tagged
+ * with a generation number instead of being cleared.
+ */
+#ifndef FI_CRASHDISK_INTERNAL_H
+#define FI_CRASHDISK_INTERNAL_H
+
+#include "faultinject/base/arena.h"
+#include "faultinject/crashdisk.h"
+
+/* An inode at the present crash point. Its pending metadata operations are
+ * metas[meta_first .. meta_first + meta_count); prefix t survives, 0 <= t <= meta_count. */
+struct point_inode {
+	uint32_t point;
+	uint64_t durable; /* position: what is not after it is durable */
+	size_t meta_first, meta_count;
+	bool weighed;
+	mpz_t *weights; /* [t]: product over sectors of candidates; owned, meta_count + 1 */
+	size_t weight_count;
+	mpz_t weight_sum; /* over all t */
+};
+
+/* A group of names: states first..last are possible. */
+struct point_group {
+	uint32_t point;
+	size_t first, last;
+};
+
+enum run_filter {
+	RUN_ANY,
+	RUN_NONEMPTY, /* only prefixes t that leave a size above 0 */
+	RUN_EMPTY,
+};
+
+struct run_sector {
+	uint32_t run;
+	const uint8_t *content; /* the index's, or the run's arena */
+	uint64_t id;		/* content hash; 0 = not computed */
+};
+
+struct run_inode {
+	uint32_t run;
+	bool known; /* t and size are decided */
+	uint8_t filter;
+	uint32_t t;
+	uint32_t path; /* number of the path it was opened by last */
+	uint64_t size;
+	struct run_sector *sectors; /* owned; tagged by run */
+	uint32_t sector_cap;
+};
+
+struct run_group {
+	uint32_t run;
+	bool known;
+	size_t state;	/* when known: the newest member of the class that was chosen */
+	uint8_t *alive; /* [state - first]; arena; NULL = all */
+};
+
+struct run_path {
+	uint32_t run; /* tagged: recovery created or deleted this name */
+	uint32_t inode;
+};
+
+struct run_decision {
+	uint32_t inode;
+	uint32_t candidates, class_size;
+};
+
+enum question_kind {
+	QUESTION_NONE,
+	QUESTION_ACCESS,
+	QUESTION_NAME,
+	QUESTION_META,
+	QUESTION_SECTOR,
+};
+
+struct crashdisk {
+	struct storage storage; /* first: the storage is the disk */
+	const struct trace_index *ix;
+	struct model model;
+	struct arena arena;
+	struct choice *choice;
+
+	uint64_t position;
+	size_t cut_bytes; /* SIZE_MAX: the operation at position is whole */
+	uint32_t point, run;
+
+	struct point_inode *point_inodes; /* [1..inode_count] */
+	struct point_group *point_groups;
+	struct run_group *run_groups;
+
+	struct run_inode *run_inodes; /* [1..], those above inode_count made by recovery */
+	uint32_t run_inode_cap, run_inode_next;
+
+	char **extra_paths; /* owned; numbers above the trace's name_count */
+	size_t extra_count, extra_cap;
+	struct run_path *run_paths; /* by path number */
+	size_t run_path_cap;
+
+	struct run_decision *decisions; /* sectors decided in this run */
+	size_t decision_count, decision_cap;
+
+	enum question_kind question_kind;
+	uint64_t question_a, question_b;
+	char question_text[160];
+
+	bool logging, pure;
+	struct crashdisk_look *looks;
+	uint64_t *answers;
+	size_t look_count, look_cap;
+};
+
+/* Candidates of one sector given prefix t (rules D3, D5, D6): versions[low..high) of the index,
+ * and one base: a version, or NULL for zeros. `masked`: a surviving truncation cut older ones. */
+struct candidates {
+	const struct index_sector *sector;
+	const struct index_version *base;
+	uint32_t low, high;
+	bool masked;
+	uint64_t surviving; /* position of the last surviving metadata operation */
+};
+
+static inline uint32_t candidates_count(const struct candidates *c)
+{
+	return 1 + c->high - c->low;
+}
+
+const struct point_inode *crashdisk_point_inode(struct crashdisk *cd, uint32_t inode);
+const struct point_group *crashdisk_point_group(struct crashdisk *cd, size_t group);
+/* The file's size when prefix t of its pending metadata operations survived. */
+uint64_t crashdisk_size_of(struct crashdisk *cd, uint32_t inode, size_t t);
+void crashdisk_candidates(struct crashdisk *cd, uint32_t inode, size_t t, uint32_t sector,
+			  struct candidates *ret);
+/* Content of candidate k, 0 = newest; computed into the arena when masked. */
+const uint8_t *crashdisk_candidate(struct crashdisk *cd, const struct candidates *c, uint32_t k,
+				   uint64_t *ret_id);
+
+/* Prefix t passes a filter. */
+static inline bool run_filter_passes(uint8_t filter, uint64_t size)
+{
+	return filter == RUN_ANY || (filter == RUN_NONEMPTY ? size > 0 : size == 0);
+}
+
+/* Tagged state of this run, blank when it is not tagged. */
+struct run_inode *crashdisk_run_inode(struct crashdisk *cd, uint32_t inode);
+struct run_group *crashdisk_run_group(struct crashdisk *cd, size_t group);
+uint32_t crashdisk_path(struct crashdisk *cd, const char *path);
+/* Column of a path number in its group's rows. */
+size_t crashdisk_column(const struct crashdisk *cd, uint32_t path);
+struct run_sector *crashdisk_run_sector(struct crashdisk *cd, struct run_inode *ri,
+					uint32_t sector);
+
+/* What an undecided access question could be answered. */
+void crashdisk_access_answers(struct crashdisk *cd, uint32_t path, bool *ret_yes, bool *ret_no,
+			      bool *ret_newest);
+
+/* Records a look and its answer when the log is on. */
+void crashdisk_look_log(struct crashdisk *cd, uint8_t kind, uint32_t path, uint64_t offset,
+			size_t size);
+
+#endif

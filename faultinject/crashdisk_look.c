@@ -1,0 +1,190 @@
+/*
+ * The reader's log of the undecided disk: what a reader looked at, and what each look would be
+ * answered in another run. See crashdisk.h.
+ *
+ * Answers are compared as 64-bit hashes of the very bytes that the reader got. Looks that are
+ * answered alike in every crash state of the trace (sectors of the base that nothing ever wrote)
+ * are left out.
+ */
+#include "faultinject/crashdisk_internal.h"
+
+#include "faultinject/base/buf.h"
+#include "faultinject/base/hash.h"
+
+#include <string.h>
+
+void crashdisk_log(struct crashdisk *cd, bool on)
+{
+	cd->logging = on;
+	cd->pure = true;
+	if (on)
+		cd->look_count = 0;
+}
+
+size_t crashdisk_log_entries(const struct crashdisk *cd, const struct crashdisk_look **ret_looks,
+			     const uint64_t **ret_answers, bool *ret_pure)
+{
+	*ret_looks = cd->looks;
+	*ret_answers = cd->answers;
+	*ret_pure = cd->pure;
+	return cd->look_count;
+}
+
+/* The file that a path names, if that is no longer open. */
+static bool peek_inode(struct crashdisk *cd, uint32_t path, uint32_t *ret_inode)
+{
+	if (cd->run_paths[path].run == cd->run) {
+		*ret_inode = cd->run_paths[path].inode;
+		return true;
+	}
+	if (path > cd->ix->trace->name_count) {
+		*ret_inode = 0;
+		return true;
+	}
+	size_t group = cd->ix->group_of_name[path];
+	const struct run_group *rg = crashdisk_run_group(cd, group);
+	const struct index_group *g = &cd->ix->groups[group];
+	if (!rg->known)
+		return false;
+	*ret_inode = g->targets[rg->state * g->name_count + crashdisk_column(cd, path)];
+	return true;
+}
+
+static struct run_inode *peek_meta(struct crashdisk *cd, uint32_t inode)
+{
+	struct run_inode *ri = crashdisk_run_inode(cd, inode);
+
+	if (!ri->known && crashdisk_point_inode(cd, inode)->meta_count == 0) {
+		ri->known = true;
+		ri->t = 0;
+		ri->size = crashdisk_size_of(cd, inode, 0);
+	}
+	return ri->known ? ri : NULL;
+}
+
+static const struct run_sector *peek_sector(struct crashdisk *cd, uint32_t inode,
+					    struct run_inode *ri, uint32_t sector)
+{
+	struct run_sector *rs = crashdisk_run_sector(cd, ri, sector);
+	struct candidates c;
+
+	if (rs->run == cd->run)
+		return rs;
+	if (inode > cd->ix->trace->inode_count)
+		return NULL;
+	crashdisk_candidates(cd, inode, ri->t, sector, &c);
+	if (candidates_count(&c) != 1)
+		return NULL;
+	rs->run = cd->run;
+	rs->content = crashdisk_candidate(cd, &c, 0, &rs->id);
+	return rs;
+}
+
+static bool peek_read(struct crashdisk *cd, uint32_t inode, uint64_t offset, size_t size,
+		      uint64_t *ret_answer)
+{
+	struct run_inode *ri = peek_meta(cd, inode);
+	uint64_t ss = cd->ix->sector_size;
+
+	if (ri == NULL)
+		return false;
+	size_t got = offset >= ri->size		 ? 0
+		     : ri->size - offset < size ? (size_t)(ri->size - offset)
+						 : size;
+	uint64_t h = got;
+	for (size_t done = 0; done < got;) {
+		uint64_t at = offset + done;
+		size_t n = ss - at % ss < got - done ? (size_t)(ss - at % ss) : got - done;
+		const struct run_sector *rs = peek_sector(cd, inode, ri, (uint32_t)(at / ss));
+		if (rs == NULL)
+			return false;
+		if (n < ss) {
+			h = hash_mix(h, hash64(rs->content + at % ss, n, 0));
+		} else {
+			if (rs->id == 0)
+				ri->sectors[at / ss].id = hash64(rs->content, ss, 0);
+			h = hash_mix(h, rs->id);
+		}
+		done += n;
+	}
+	*ret_answer = h;
+	return true;
+}
+
+bool crashdisk_peek(struct crashdisk *cd, const struct crashdisk_look *look, uint64_t *ret_answer)
+{
+	uint32_t inode;
+
+	if (look->kind == CRASHDISK_LOOK_ACCESS && cd->run_paths[look->path].run != cd->run &&
+	    look->path <= cd->ix->trace->name_count) {
+		bool yes, no, newest;
+		crashdisk_access_answers(cd, look->path, &yes, &no, &newest);
+		*ret_answer = yes;
+		return yes != no;
+	}
+	if (!peek_inode(cd, look->path, &inode))
+		return false;
+	if (look->kind == CRASHDISK_LOOK_OPEN || inode == 0) {
+		*ret_answer = inode != 0;
+		return true;
+	}
+	const struct run_inode *ri = peek_meta(cd, inode);
+	if (ri == NULL)
+		return false;
+	switch (look->kind) {
+	case CRASHDISK_LOOK_ACCESS:
+		*ret_answer = ri->size > 0;
+		return true;
+	case CRASHDISK_LOOK_SIZE:
+		*ret_answer = ri->size;
+		return true;
+	default:
+		return peek_read(cd, inode, look->offset, look->size, ret_answer);
+	}
+}
+
+/* No operation of the trace ever changed these bytes, nor did this run. */
+static bool never_changes(struct crashdisk *cd, const struct crashdisk_look *look)
+{
+	uint32_t inode;
+
+	if (look->kind != CRASHDISK_LOOK_READ || !peek_inode(cd, look->path, &inode) ||
+	    inode == 0 || inode > cd->ix->trace->inode_count)
+		return false;
+	const struct index_inode *in = &cd->ix->inodes[inode];
+	const struct run_inode *ri = crashdisk_run_inode(cd, inode);
+	if (in->meta_count != 0 || in->created != 0 || !ri->known || ri->size != in->base_size)
+		return false;
+	uint64_t ss = cd->ix->sector_size;
+	for (uint64_t s = look->offset / ss; s * ss < look->offset + look->size; s++) {
+		if (s >= in->sector_count || in->sectors[s].count > 1)
+			return false;
+		if (s < ri->sector_cap && ri->sectors[s].run == cd->run &&
+		    in->sectors[s].count == 1 &&
+		    ri->sectors[s].content != in->sectors[s].versions[0].content)
+			return false;
+	}
+	return true;
+}
+
+void crashdisk_look_log(struct crashdisk *cd, uint8_t kind, uint32_t path, uint64_t offset,
+			size_t size)
+{
+	struct crashdisk_look look = {
+		.kind = kind, .path = path, .offset = offset, .size = (uint32_t)size};
+	uint64_t answer;
+
+	if (!cd->logging || never_changes(cd, &look))
+		return;
+	if (!crashdisk_peek(cd, &look, &answer)) {
+		cd->pure = false;
+		return;
+	}
+	if (cd->look_count == cd->look_cap) {
+		cd->look_cap = cd->look_cap == 0 ? 64 : cd->look_cap * 2;
+		cd->looks = xrealloc(cd->looks, cd->look_cap * sizeof *cd->looks);
+		cd->answers = xrealloc(cd->answers, cd->look_cap * sizeof *cd->answers);
+	}
+	cd->looks[cd->look_count] = look;
+	cd->answers[cd->look_count++] = answer;
+}

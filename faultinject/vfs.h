@@ -1,0 +1,54 @@
+/*
+ * The SQLite VFS shim: a complete sqlite3_vfs (version 3) with io_methods version 3 over a
+ * `struct storage`. It behaves as os_unix does on Linux, in memory and deterministically:
+ *
+ *  - What os_unix does out of sight is made visible (section "Disk model" of docs/disk-model.md):
+ *    the directory sync after the first xSync of every handle opened with CREATE as main journal,
+ *    super-journal or WAL, after the file's own sync; the directory sync of xDelete(dirSync=1);
+ *    never one for the database file.
+ *  - File locks and the WAL index (shared memory) are kept here and vanish with the storage (D10).
+ *  - Time, randomness and sleep come from the shim: nothing of the machine reaches SQLite.
+ *  - xFetch answers NULL, so every byte SQLite sees went through xRead.
+ *  - Files without a name, and files opened DELETEONCLOSE, live in private memory: os_unix unlinks
+ *    them at once, so no crash leaves them behind.
+ *
+ * The shim is a process-wide singleton and the default VFS while registered, because SQLite seeds
+ * its random numbers from the default VFS. One thread.
+ */
+#ifndef FI_VFS_H
+#define FI_VFS_H
+
+#include "faultinject/base/err.h"
+#include "faultinject/storage.h"
+#include "faultinject/trace.h"
+
+#include <stdint.h>
+
+#define FI_VFS_NAME "plugpull"
+
+/* Registers the shim as the default VFS. Idempotent. ERR_SQLITE when SQLite refuses. */
+int fi_vfs_register(struct err *err);
+/* Makes the previous default the default again. */
+void fi_vfs_unregister(void);
+
+/* Boots a machine: from here on files live on `s` (borrowed until the next boot), no lock is held,
+ * shared memory is empty, the clock stands at its start, and SQLite's random numbers are reseeded
+ * from `seed` (sqlite3_randomness(0) makes it ask us again). No file may be open: asserted. */
+void fi_vfs_boot(struct storage *s, uint64_t seed, struct trace_device device);
+
+/* What os_unix reports on Linux: 4096-byte sectors, POWERSAFE_OVERWRITE. */
+struct trace_device fi_vfs_default_device(void);
+
+/* VFS and file method calls since boot. A recovery that exceeds `max` gets SQLITE_IOERR from then
+ * on (0 = no limit), which is how a recovery that never ends is found. */
+uint64_t fi_vfs_call_count(void);
+void fi_vfs_call_limit(uint64_t max);
+
+/* Handles open now; a driver checks for 0 at the end of a run. */
+unsigned fi_vfs_open_count(void);
+
+/* A 64-bit hash of all shared memory (WAL indexes) that exists now: with it, what a reader will
+ * see next is a function of the files alone. */
+uint64_t fi_vfs_shm_hash(void);
+
+#endif

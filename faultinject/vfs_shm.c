@@ -1,0 +1,173 @@
+/*
+ * The WAL index: shared memory of a database, and its eight locks.
+ *
+ * Memory belongs to the node of the database file and is dropped when the last handle unmaps it;
+ * in os_unix the file may stay, but the next opener finds that nobody holds the dead-man switch
+ * and truncates it, which comes to the same. It never reaches the storage (rule D10).
+ *
+ * A slot is held by any number of handles together or by one alone, whatever their processes:
+ * here counting within a process and fcntl between processes answer alike. What is recorded is
+ * again what fcntl would have been asked: a process that already holds a slot shared does not ask
+ * for it a second time.
+ *
+ * Regions are kept for later use when they are dropped: a recovery allocates nothing.
+ */
+#include "faultinject/vfs_internal.h"
+
+#include "faultinject/base/assert.h"
+#include "faultinject/base/buf.h"
+
+#include <string.h>
+
+/* Regions that nobody uses, each holding the pointer to the next in its first bytes. */
+static uint8_t *free_regions;
+
+static uint8_t *region_take(void)
+{
+	uint8_t *r = free_regions;
+
+	if (r != NULL)
+		memcpy(&free_regions, r, sizeof free_regions);
+	else
+		r = xmalloc(VFS_SHM_REGION_SIZE);
+	memset(r, 0, VFS_SHM_REGION_SIZE);
+	return r;
+}
+
+static void region_give(uint8_t *r)
+{
+	memcpy(r, &free_regions, sizeof free_regions);
+	free_regions = r;
+}
+
+int fi_vfs_shm_map(sqlite3_file *file, int region, int size, int extend, void volatile **ret_memory)
+{
+	struct vfs_file *f = (struct vfs_file *)file;
+	struct vfs_node *n = f->node;
+	int rc = vfs_enter();
+
+	if (rc != SQLITE_OK)
+		return rc;
+	ASSERT(n != NULL);
+	ASSERT_OP(size, ==, VFS_SHM_REGION_SIZE);
+	if (region < 0 || region >= VFS_SHM_REGIONS_MAX)
+		return SQLITE_IOERR_SHMSIZE;
+	if (!f->is_shm_mapped) {
+		f->is_shm_mapped = true;
+		n->shm_handle_count++;
+	}
+	if ((size_t)region >= n->region_count && !extend) {
+		*ret_memory = NULL;
+		return SQLITE_OK;
+	}
+	while (n->region_count <= (size_t)region) {
+		n->regions =
+		    xgrow(n->regions, n->region_count, &n->regions_cap, sizeof *n->regions);
+		n->regions[n->region_count++] = region_take();
+	}
+	*ret_memory = n->regions[region];
+	return SQLITE_OK;
+}
+
+/* Does another handle of the process of `f` hold a slot of `mask` shared? */
+static bool sibling_shares(const struct vfs_file *f, uint8_t mask)
+{
+	for (const struct vfs_file *h = f->node->handles; h != NULL; h = h->next_handle)
+		if (h != f && h->process == f->process && (h->shm_shared & mask) != 0)
+			return true;
+	return false;
+}
+
+static void release(struct vfs_file *f, int offset, int count, bool shared)
+{
+	uint8_t mask = (uint8_t)(((1u << count) - 1) << offset);
+
+	if ((((shared ? f->shm_shared : f->shm_exclusive)) & mask) == 0)
+		return;
+	if (shared)
+		f->shm_shared &= (uint8_t)~mask;
+	else
+		f->shm_exclusive &= (uint8_t)~mask;
+	if (!shared || !sibling_shares(f, mask))
+		fi_vfs_note_lock(f, true, shared ? OP_LOCK_SHM | OP_LOCK_SHARED : OP_LOCK_SHM,
+				 OP_SHM_LOCK_BASE + (uint64_t)offset, (uint64_t)count);
+}
+
+static int acquire(struct vfs_file *f, int offset, int count, bool shared)
+{
+	uint8_t mask = (uint8_t)(((1u << count) - 1) << offset);
+
+	if (((shared ? f->shm_shared : f->shm_exclusive) & mask) == mask)
+		return SQLITE_OK;
+	for (const struct vfs_file *h = f->node->handles; h != NULL; h = h->next_handle) {
+		/* Its own shared lock bars a handle from an exclusive one, as in os_unix. */
+		if (!shared && (h->shm_shared & mask) != 0)
+			return SQLITE_BUSY;
+		if ((shared || h != f) && (h->shm_exclusive & mask) != 0)
+			return SQLITE_BUSY;
+	}
+	if (shared)
+		f->shm_shared |= mask;
+	else
+		f->shm_exclusive |= mask;
+	if (!shared || !sibling_shares(f, mask))
+		fi_vfs_note_lock(f, false, shared ? OP_LOCK_SHM | OP_LOCK_SHARED : OP_LOCK_SHM,
+				 OP_SHM_LOCK_BASE + (uint64_t)offset, (uint64_t)count);
+	return SQLITE_OK;
+}
+
+/* Releasing works also when the call limit is exceeded. */
+int fi_vfs_shm_lock(sqlite3_file *file, int offset, int count, int flags)
+{
+	struct vfs_file *f = (struct vfs_file *)file;
+	bool shared = (flags & SQLITE_SHM_SHARED) != 0;
+	int rc = vfs_enter();
+
+	ASSERT(offset >= 0 && count >= 1 && offset + count <= SQLITE_SHM_NLOCK);
+	ASSERT(count == 1 || !shared);
+	if ((flags & SQLITE_SHM_UNLOCK) != 0)
+		release(f, offset, count, shared);
+	else if (rc == SQLITE_OK)
+		rc = f->is_shm_mapped ? acquire(f, offset, count, shared) : SQLITE_IOERR_SHMLOCK;
+	return rc;
+}
+
+void fi_vfs_shm_barrier(sqlite3_file *file)
+{
+	(void)file; /* one thread */
+	(void)vfs_enter();
+}
+
+/* Works also when the call limit is exceeded. Deleting and keeping the file come to the same. */
+int fi_vfs_shm_unmap(sqlite3_file *file, int delete_flag)
+{
+	struct vfs_file *f = (struct vfs_file *)file;
+	struct vfs_node *n = f->node;
+	int rc = vfs_enter();
+
+	(void)delete_flag;
+	if (n == NULL || !f->is_shm_mapped)
+		return rc;
+	for (int i = 0; i < SQLITE_SHM_NLOCK; i++) {
+		release(f, i, 1, true);
+		release(f, i, 1, false);
+	}
+	f->is_shm_mapped = false;
+	ASSERT_OP(n->shm_handle_count, >, 0);
+	if (--n->shm_handle_count == 0)
+		while (n->region_count > 0)
+			region_give(n->regions[--n->region_count]);
+	return rc;
+}
+
+bool fi_vfs_shm_has_external_reader(const struct vfs_file *f)
+{
+	const uint8_t readers = (uint8_t)~7u; /* slots 3.. (WAL_READ_LOCK of wal.c) */
+
+	if (f->node == NULL || !f->is_shm_mapped)
+		return false;
+	for (const struct vfs_file *h = f->node->handles; h != NULL; h = h->next_handle)
+		if (h->process != f->process && ((h->shm_shared | h->shm_exclusive) & readers) != 0)
+			return true;
+	return false;
+}

@@ -1,0 +1,96 @@
+/*
+ * The result of a run: what reports render. Plain data, owned by whoever holds the struct; names
+ * and meaning are those of docs/contract.md ("JSON").
+ */
+#ifndef CASE_RESULT_H
+#define CASE_RESULT_H
+
+#include "harness/judge/verdict.h"
+#include "harness/scenario/scenario.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CASE_VERDICTS(X)                                                                           \
+	X(CASE_HELD, "held")                                                                       \
+	X(CASE_VIOLATED, "violated")                                                               \
+	X(CASE_INCONCLUSIVE, "inconclusive")                                                       \
+	X(CASE_ERROR, "error")                                                                     \
+	X(CASE_SKIPPED, "skipped")
+
+enum case_verdict {
+#define X(name, text) name,
+	CASE_VERDICTS(X)
+#undef X
+};
+
+const char *case_verdict_text(enum case_verdict verdict);
+
+struct result_violation {
+	char *oracle;
+	enum grade grade; /* GRADE_NONE is null */
+	char *message;
+	char *token;
+};
+
+struct result_not_applicable {
+	char *oracle, *reason;
+};
+
+struct case_result {
+	char *id;
+	char *scenario; /* path of the file, as in the id */
+	char *title;	/* @scenario text, for people */
+	char *model;	/* NULL is null (kill) */
+	struct kv_list config;
+	enum case_verdict verdict;
+	char *reason;	   /* NULL is null */
+	enum grade grade;  /* GRADE_NONE is null */
+	enum grade required;
+	bool has_required; /* false is null: @expect decides alone */
+	enum grade expected;
+	bool has_expected;
+	bool exhaustive;
+	uint64_t crash_points, recoveries;
+	char *states; /* exact decimal string; NULL is null */
+	uint64_t commits;
+	uint64_t lost_acked_max;
+	bool has_rounds; /* kill: "rounds" instead of crash points' meaning */
+	uint64_t rounds;
+	struct result_not_applicable *not_applicable;
+	size_t not_applicable_count, not_applicable_cap;
+	struct result_violation *violations;
+	size_t violation_count, violation_cap;
+	char **notes; /* lines for people (a label such as "explored under another sector size") */
+	size_t note_count, note_cap;
+	double seconds; /* shown only with --timing */
+};
+
+struct result {
+	const char *command; /* static */
+	uint64_t seed;
+	char *sqlite_version, *sqlite_source_id;
+	struct case_result *cases; /* owned */
+	size_t case_count, case_cap;
+	bool timing;
+	bool interrupted; /* ended by SIGINT: known so far */
+};
+
+void result_init(struct result *r, const char *command, uint64_t seed);
+void result_release(struct result *r);
+/* Appends an empty case (grade and required GRADE_NONE, verdict CASE_ERROR) and returns it; the
+ * pointer is valid until the next call. */
+struct case_result *result_add(struct result *r);
+void case_result_violation(struct case_result *c, const char *oracle, enum grade grade,
+			   const char *message, const char *token);
+void case_result_not_applicable(struct case_result *c, const char *oracle, const char *reason);
+void case_result_note(struct case_result *c, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* error wins over violated over inconclusive over held; all skipped, or none, is inconclusive. */
+enum case_verdict result_verdict(const struct result *r);
+/* 0, 1, 3, 4 (docs/contract.md, "Exit codes"); 130 when interrupted. */
+int result_exit_code(const struct result *r);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * The subject: everything that is needed to recover, observe and judge the states of one trace,
+ * apart from the trace itself. Built from a scenario, read from a case file, or guessed from a
+ * stranger's trace; self-contained, so that a case replays on a machine without the scenario.
+ *
+ * Everything is owned by the struct.
+ */
+#ifndef CASE_SUBJECT_H
+#define CASE_SUBJECT_H
+
+#include "faultinject/base/err.h"
+#include "harness/scenario/scenario.h"
+
+#include <jansson.h>
+
+struct subject {
+	char *id;	/* case id */
+	char *title;	/* what it shows; "" when unknown */
+	char *database; /* path of the main database in the trace */
+	struct scenario_attach *attached; /* name, path in the trace */
+	size_t attached_count, attached_cap;
+	struct kv_list pragmas; /* on the connection that recovers */
+	char **open;		/* SQL for every checking connection */
+	size_t open_count, open_cap;
+	char **loads; /* extensions */
+	size_t load_count, load_cap;
+	struct scenario_invariant *invariants;
+	size_t invariant_count, invariant_cap;
+	struct scenario_batch *batches;
+	size_t batch_count, batch_cap;
+	struct scenario_order *orders;
+	size_t order_count, order_cap;
+	int64_t *schema_versions;
+	size_t schema_version_count, schema_version_cap;
+	bool ack_lock; /* promises come from the lock protocol, not from OP_ACK */
+	char *model;	/* preset */
+	struct kv_list model_params;
+	uint64_t seed;
+};
+
+struct subject *subject_create(void);
+void subject_free(struct subject *s); /* accepts NULL */
+
+/* The subject of a scenario's case; database paths as the driver lays them out. */
+struct subject *subject_from_scenario(const struct scenario *s, const struct case_spec *spec,
+				      uint64_t seed);
+
+/* To and from JSON (keys as the fields are named). Parsing checks every type and bound: case files
+ * come from strangers. The caller owns the results. */
+json_t *subject_to_json(const struct subject *s);
+int subject_from_json(const json_t *json, struct subject **ret_subject, struct err *err);
+
+#endif

@@ -1,0 +1,9 @@
+/*
+ * The version of plugpull, as --version, reports and case files name it.
+ */
+#ifndef CASE_VERSION_H
+#define CASE_VERSION_H
+
+#define PLUGPULL_VERSION "0.1.0"
+
+#endif

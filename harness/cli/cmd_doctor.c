@@ -1,0 +1,104 @@
+/*
+ * `plugpull doctor`: can this machine run everything? Each line is a check that was made, and what
+ * is lost where it failed. Exit 0 when everything runs, 1 when something is missing.
+ */
+#include "harness/cli/command.h"
+
+#include "faultinject/base/buf.h"
+#include "faultinject/vfs.h"
+#include "harness/drive/kill.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static bool report(bool good, const char *what, const char *detail)
+{
+	printf("%-8s %-28s %s\n", good ? "ok" : "missing", what, detail);
+	return good;
+}
+
+static bool check_sqlite(void)
+{
+	char text[128];
+	bool good = sqlite3_libversion_number() >= 3031000;
+
+	(void)snprintf(text, sizeof text, "%s at run time, %s at build%s", sqlite3_libversion(),
+		       SQLITE_VERSION, good ? "" : "; 3.31 or later is needed");
+	return report(good, "SQLite", text);
+}
+
+static bool check_wal(void)
+{
+	bool good = sqlite3_compileoption_used("OMIT_WAL") == 0;
+
+	return report(good, "WAL mode", good ? "built in" : "cases in WAL mode are skipped");
+}
+
+static bool check_vfs(void)
+{
+	struct err err = ERR_INIT;
+	bool good = fi_vfs_register(&err) == 0;
+
+	return report(good, "simulated disk", good ? "registered as a VFS" : err.message);
+}
+
+static bool check_temporary(void)
+{
+	const char *base = getenv("TMPDIR");
+	char *path = xasprintf("%s/plugpull-doctor-XXXXXX", base == NULL ? "/tmp" : base);
+	int fd = mkstemp(path);
+	bool good = fd >= 0 && write(fd, "x", 1) == 1 && fdatasync(fd) == 0;
+
+	(void)report(good, "folder for real kills", good ? "writable, fdatasync works" : path);
+	if (fd >= 0) {
+		(void)unlink(path);
+		(void)close(fd);
+	}
+	free(path);
+	return good;
+}
+
+/* Can a child be stopped dead, and is that seen? */
+static bool check_kill(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		for (;;)
+			(void)pause();
+	}
+	bool good = pid > 0 && kill(pid, SIGKILL) == 0 && waitpid(pid, &status, 0) == pid &&
+		    WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	return report(good, "SIGKILL of a child", good ? "works" : strerror(errno));
+}
+
+static bool check_faketime(void)
+{
+	char path[512];
+	bool good = kill_find_faketime(path, sizeof path);
+
+	return report(good, "libfaketime", good ? path : "rounds with a stepping clock are left out");
+}
+
+int cmd_doctor(const struct options *options)
+{
+	bool good = true;
+
+	(void)options;
+	good &= check_sqlite();
+	good &= check_wal();
+	good &= check_vfs();
+	good &= check_temporary();
+	good &= check_kill();
+	good &= check_faketime();
+	puts(good ? "this machine can run everything" : "not everything can run here");
+	return good ? 0 : 1;
+}

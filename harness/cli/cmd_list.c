@@ -1,0 +1,76 @@
+/* `plugpull list scenarios|models|defects`: what there is, with what people need to choose. */
+#include "harness/cli/command.h"
+
+#include "faultinject/model.h"
+#include "harness/drive/plant.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void list_models(void)
+{
+	size_t count;
+	const struct model_info *models = model_presets(&count);
+
+	for (size_t i = 0; i < count; i++)
+		printf("%s\n  %s\n  parameters: %s\n  sources: %s\n  leaves out: %s\n",
+		       models[i].model.name, models[i].summary, models[i].parameters,
+		       models[i].sources, models[i].leaves_out);
+}
+
+static void list_defects(void)
+{
+	size_t count;
+	const struct defect *defects = plant_defects(&count);
+
+	for (size_t i = 0; i < count; i++)
+		printf("%-30s %-6s seen by %-10s %s\n", defects[i].name, defects[i].layer,
+		       defects[i].oracle, defects[i].summary);
+}
+
+static int list_scenarios(const struct options *options)
+{
+	static const char *const standard[] = {"scenarios"};
+	const char *const *paths =
+		options->arg_count > 1 ? options->args + 1 : (const char *const *)standard;
+	size_t path_count = options->arg_count > 1 ? options->arg_count - 1 : 1, count;
+	struct scenario_path *found = NULL;
+	struct err err = ERR_INIT;
+	int rc = scenario_collect(paths, path_count, &found, &count, &err);
+
+	if (rc != 0)
+		return cli_fail(&err);
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		struct scenario *s = NULL;
+		rc = scenario_load(found[i].path, cli_vocabulary(), &s, &err);
+		if (rc == 0)
+			printf("%-40s %s\n", found[i].path, s->title);
+		scenario_free(s);
+	}
+	scenario_paths_free(found, count);
+	return rc == 0 ? 0 : cli_fail(&err);
+}
+
+int cmd_list(const struct options *options)
+{
+	const char *what = options->args[0];
+	struct err err = ERR_INIT;
+
+	if (strcmp(what, "scenarios") == 0)
+		return list_scenarios(options);
+	if (options->arg_count > 1) {
+		(void)err_set(&err, ERR_USAGE, "list %s takes no further argument", what);
+		return cli_fail(&err);
+	}
+	if (strcmp(what, "models") == 0) {
+		list_models();
+		return 0;
+	}
+	if (strcmp(what, "defects") == 0) {
+		list_defects();
+		return 0;
+	}
+	(void)err_set(&err, ERR_USAGE, "list: '%s' is not one of scenarios, models, defects", what);
+	return cli_fail(&err);
+}

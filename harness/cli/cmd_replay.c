@@ -1,0 +1,112 @@
+/*
+ * `plugpull replay CASE`: one crash state again, from its token or case file. Exit 1 when the
+ * finding is there again, 0 when it is gone.
+ */
+#include "harness/cli/command.h"
+
+#include "faultinject/base/buf.h"
+#include "faultinject/vfs.h"
+#include "harness/case/case_file.h"
+#include "harness/case/version.h"
+#include "harness/drive/gate.h"
+#include "reports/terminal.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void warn_versions(const struct case_file *c)
+{
+	if (c->sqlite_version != NULL && strcmp(c->sqlite_version, sqlite3_libversion()) != 0)
+		fprintf(stderr, "plugpull: warning: found with SQLite %s, replayed with %s\n",
+			c->sqlite_version, sqlite3_libversion());
+	if (c->plugpull_version != NULL && strcmp(c->plugpull_version, PLUGPULL_VERSION) != 0)
+		fprintf(stderr, "plugpull: warning: found with plugpull %s, replayed with %s\n",
+			c->plugpull_version, PLUGPULL_VERSION);
+}
+
+/* The crash in words, from the operation that it precedes. */
+static void print_crash(const struct options *o, const struct case_file *c)
+{
+	if (o->json != NULL && strcmp(o->json, "-") == 0)
+		return;
+	if (o->quiet)
+		return;
+	printf("case      %s\n", c->subject->id);
+	if (c->subject->title != NULL && c->subject->title[0] != '\0')
+		printf("shows     %s\n", c->subject->title);
+	printf("crash     after operation %llu of %zu%s, %zu decisions\n",
+	       (unsigned long long)c->state.position, c->trace->op_count,
+	       c->state.has_cut ? " (cut)" : "", c->state.answer_count);
+	uint64_t from = c->state.position > 2 ? c->state.position - 2 : 1;
+	for (uint64_t p = from; p <= c->trace->op_count && p <= c->state.position + 1; p++) {
+		if (p == c->state.position + 1)
+			printf("  ~~~ power fails here ~~~\n");
+		printf("  ");
+		trace_print_op(c->trace, p, false, stdout);
+	}
+}
+
+int cmd_replay(const struct options *options)
+{
+	struct err err = ERR_INIT;
+	struct case_file *c = NULL;
+	struct result result;
+	struct verdict verdicts[16];
+	size_t count = 0;
+	enum grade grade = GRADE_NONE;
+	uint64_t lost = 0;
+	char token[CASE_TOKEN_SIZE];
+	uint64_t begin = gate_now_ns();
+
+	int rc = case_file_load(options->args[0], CASES_DIRECTORY, &c, &err);
+	if (rc == 0)
+		rc = fi_vfs_register(&err);
+	if (rc == 0) {
+		warn_versions(c);
+		rc = gate_replay(c, verdicts, 16, &count, &grade, &lost, &err);
+	}
+	if (rc != 0) {
+		case_file_free(c);
+		return cli_fail(&err);
+	}
+	print_crash(options, c);
+
+	result_init(&result, "replay", c->subject->seed);
+	result.sqlite_version = xstrdup(sqlite3_libversion());
+	result.sqlite_source_id = xstrdup(sqlite3_sourceid());
+	result.timing = options->timing;
+	case_file_token(c, token);
+	struct case_result *r = result_add(&result);
+	r->id = xstrdup(c->subject->id);
+	r->scenario = xstrdup(c->subject->id);
+	r->scenario[strcspn(r->scenario, "@")] = '\0';
+	r->title = xstrdup(c->subject->title);
+	r->model = xstrdup(c->subject->model);
+	for (size_t i = 0; i < c->subject->pragmas.count; i++)
+		kv_set(&r->config, c->subject->pragmas.items[i].key,
+		       c->subject->pragmas.items[i].value);
+	r->grade = grade;
+	r->crash_points = 1;
+	r->recoveries = 1;
+	r->states = xstrdup("1");
+	r->lost_acked_max = lost;
+	r->seconds = (double)(gate_now_ns() - begin) / 1e9;
+	bool again = false;
+	for (size_t i = 0; i < count; i++) {
+		bool same = strcmp(verdicts[i].oracle, c->finding.oracle) == 0 &&
+			    verdicts[i].grade == c->finding.grade;
+		again = again || same;
+		case_result_violation(r, verdicts[i].oracle, verdicts[i].grade,
+				      verdicts[i].message, same ? token : NULL);
+	}
+	r->verdict = again ? CASE_VIOLATED : CASE_HELD;
+	if (!again)
+		r->reason = xasprintf("the finding of oracle %s is gone", c->finding.oracle);
+	cli_print_case(options, r);
+	int code = cli_finish(options, &result, NULL);
+	result_release(&result);
+	case_file_free(c);
+	return code;
+}

@@ -1,0 +1,40 @@
+/*
+ * The commands. Each takes the parsed options and returns the exit code of the program
+ * (docs/contract.md, "Exit codes"); only this folder prints.
+ */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include "faultinject/base/err.h"
+#include "harness/case/result.h"
+#include "harness/cli/options.h"
+#include "harness/scenario/scenario.h"
+
+#define CASES_DIRECTORY ".plugpull/cases"
+
+int cmd_run(const struct options *options);
+int cmd_explore(const struct options *options);
+int cmd_replay(const struct options *options);
+int cmd_trace(const struct options *options);
+int cmd_list(const struct options *options);
+int cmd_doctor(const struct options *options);
+int cmd_kill(const struct options *options);
+
+/* What names mean in scenario files: models, workloads, defects, pragmas of this build. */
+const struct scenario_vocabulary *cli_vocabulary(void);
+
+/* Prints "plugpull: MESSAGE" to stderr and returns the error's exit code. */
+int cli_fail(const struct err *err);
+
+/* SIGINT and SIGTERM set a flag instead of ending the process; a second one ends it. */
+void cli_catch_interrupts(void);
+bool cli_interrupted(void *ctx);
+
+/* Writes JSON, report folder and the terminal's last line as the options ask, and returns the exit
+ * code. `cases` (may be NULL) writes the case files into a directory. */
+struct gate;
+int cli_finish(const struct options *options, struct result *r, const struct gate *cases);
+/* Prints one case to stdout (unless -q hides it, or stdout carries JSON). */
+void cli_print_case(const struct options *options, const struct case_result *c);
+
+#endif

@@ -1,0 +1,146 @@
+/*
+ * plugpull: the command line. Options come from one table (options.h); each command is a file
+ * cmd_*.c. This folder alone prints.
+ */
+#include "harness/cli/command.h"
+
+#include "harness/case/version.h"
+#include "harness/drive/kill.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Set while the program runs with the library that --sqlite named. */
+#define SQLITE_CHOSEN "PLUGPULL_SQLITE_CHOSEN"
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number)
+{
+	interrupted = 1;
+	/* The next one ends the process at once. */
+	(void)signal(signal_number, SIG_DFL);
+}
+
+void cli_catch_interrupts(void)
+{
+	struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+
+	(void)sigemptyset(&action.sa_mask);
+	(void)sigaction(SIGINT, &action, NULL);
+	(void)sigaction(SIGTERM, &action, NULL);
+}
+
+bool cli_interrupted(void *ctx)
+{
+	(void)ctx;
+	return interrupted != 0;
+}
+
+int cli_fail(const struct err *err)
+{
+	fprintf(stderr, "plugpull: %s\n", err->message);
+	return err_exit_code(err->code);
+}
+
+/* Starts over with another libsqlite3 in front of the one that we were linked with. */
+static int use_sqlite(char **argv, const char *path)
+{
+	struct err err = ERR_INIT;
+	const char *chosen = getenv(SQLITE_CHOSEN);
+	char resolved[4096];
+
+	if (realpath(path, resolved) == NULL) {
+		(void)err_set(&err, ERR_USAGE, "option --sqlite: %s: %s", path, strerror(errno));
+		return cli_fail(&err);
+	}
+	if (chosen != NULL && strcmp(chosen, resolved) == 0) {
+		Dl_info info;
+		char actual[4096];
+		if (dladdr((void *)(uintptr_t)sqlite3_libversion, &info) != 0 &&
+		    realpath(info.dli_fname, actual) != NULL && strcmp(actual, resolved) == 0)
+			return 0;
+		(void)err_set(&err, ERR_USAGE, "option --sqlite: %s did not take the place of libsqlite3",
+			      path);
+		return cli_fail(&err);
+	}
+	void *library = dlopen(resolved, RTLD_NOW | RTLD_LOCAL);
+	if (library == NULL || dlsym(library, "sqlite3_libversion") == NULL) {
+		(void)err_set(&err, ERR_USAGE, "option --sqlite: %s is no SQLite library", path);
+		return cli_fail(&err);
+	}
+	const char *preload = getenv("LD_PRELOAD");
+	char value[8192];
+	(void)snprintf(value, sizeof value, "%s%s%s", resolved, preload == NULL ? "" : ":",
+		       preload == NULL ? "" : preload);
+	(void)setenv("LD_PRELOAD", value, 1);
+	(void)setenv(SQLITE_CHOSEN, resolved, 1);
+	(void)execv("/proc/self/exe", argv);
+	(void)err_set(&err, ERR_HARNESS, "cannot start again with %s: %s", path, strerror(errno));
+	return cli_fail(&err);
+}
+
+static void print_version(void)
+{
+	printf("plugpull %s\nSQLite %s at build, %s at run time\n%s\n", PLUGPULL_VERSION,
+	       SQLITE_VERSION, sqlite3_libversion(), sqlite3_sourceid());
+}
+
+static int dispatch(const struct options *options)
+{
+	switch (options->command) {
+	case COMMAND_RUN:
+		return cmd_run(options);
+	case COMMAND_REPLAY:
+		return cmd_replay(options);
+	case COMMAND_EXPLORE:
+		return cmd_explore(options);
+	case COMMAND_TRACE:
+		return cmd_trace(options);
+	case COMMAND_KILL:
+		return cmd_kill(options);
+	case COMMAND_LIST:
+		return cmd_list(options);
+	case COMMAND_DOCTOR:
+		return cmd_doctor(options);
+	case COMMAND_NONE:
+	default:
+		return 2;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {0};
+	struct err err = ERR_INIT;
+
+	if (getenv(KILL_WRITER_ENV) != NULL)
+		return kill_writer_main();
+	if (argc < 2) {
+		options_print_help(stderr, COMMAND_NONE);
+		return 2;
+	}
+	if (options_parse(argc, argv, &options, &err) != 0)
+		return cli_fail(&err);
+	int code = 0;
+	if (options.help)
+		options_print_help(stdout, options.command);
+	else if (options.sqlite != NULL && (code = use_sqlite(argv, options.sqlite)) != 0)
+		;
+	else if (options.version)
+		print_version();
+	else
+		code = dispatch(&options);
+	options_release(&options);
+	if (fflush(stdout) != 0 && code == 0) {
+		fprintf(stderr, "plugpull: cannot write to standard output: %s\n", strerror(errno));
+		code = 2;
+	}
+	return code;
+}

@@ -1,0 +1,276 @@
+/*
+ * The table of commands and the table of options, and --help, which is rendered from nothing else;
+ * see options.h. The parser is options.c.
+ */
+#include "harness/cli/options.h"
+
+#include "faultinject/base/assert.h"
+#include "faultinject/base/buf.h"
+
+#include <string.h>
+
+#define BIT(command) (1u << (command))
+#define CASES	     (BIT(COMMAND_RUN) | BIT(COMMAND_KILL))
+#define RUNS	     (CASES | BIT(COMMAND_EXPLORE))
+#define RESULTS	     (RUNS | BIT(COMMAND_REPLAY))
+#define ALL	     (BIT(COMMAND_NONE) - 1u)
+
+static const struct command_info commands[] = {
+    {COMMAND_RUN, "run", "[options] PATH...", "cover every power-loss state of scenarios",
+     "Records the workload of each scenario, recovers from every state that a power loss could "
+     "have left, and says what would be lost. A PATH is a scenario file, or a folder whose .sql "
+     "files are all run, in sorted order.\n\n"
+     "Without @require in the scenario a case has to be `durable`.",
+     "# all scenarios, with a report for CI\n"
+     "plugpull run scenarios/ --report out\n"
+     "# one scenario, with another setting and a lower bar\n"
+     "plugpull run bank.sql --set synchronous=normal --require consistent\n"
+     "# the second of four machines\n"
+     "plugpull run scenarios/ --shard 2/4 --json part2.json\n",
+     true, 1, SIZE_MAX, "PATH"},
+    {COMMAND_REPLAY, "replay", "[options] CASE", "show one failing state again",
+     "Builds the crash state of a violation once more and recovers from it. CASE is the token that "
+     "a report names, or a .ppcase file, which holds everything needed on any machine.",
+     "# a token, looked up in .plugpull/cases\n"
+     "plugpull replay pp1-3f2a9c\n"
+     "# a case file out of somebody else's report\n"
+     "plugpull replay out/cases/pp1-3f2a9c.ppcase --verbose\n",
+     true, 1, 1, "CASE"},
+    {COMMAND_EXPLORE, "explore", "[options] TRACE", "cover every power-loss state of a trace",
+     "Does what `run` does, for a workload that was recorded before.\n\n"
+     "The recorded run tells the legal states. Unless --require says otherwise the trace has to be "
+     "`consistent`.",
+     "# what could a power loss have left behind?\n"
+     "plugpull explore app.trace\n"
+     "# on another disk, for five seconds at most\n"
+     "plugpull explore app.trace --model process-crash --budget 5s\n",
+     false, 1, 1, "TRACE"},
+    {COMMAND_TRACE, "trace", "show|stat TRACE", "print a trace",
+     "`show` prints a recorded trace as text, an operation a line. `stat` counts what is in it. A "
+     "torn end is cut at the last whole operation, and said.",
+     "# every write and sync, in order\n"
+     "plugpull trace show app.trace\n"
+     "# how many of each\n"
+     "plugpull trace stat app.trace\n",
+     false, 2, 2, "show|stat TRACE"},
+    {COMMAND_KILL, "kill", "[options] PATH", "SIGKILL real writers, reopen, check",
+     "Runs a scenario's clients as real processes on real files, kills them at chosen moments, "
+     "reopens the database and checks it. That samples; only `run` proves.",
+     "# as many rounds as fit into twenty seconds\n"
+     "plugpull kill bank.sql --budget 20s\n"
+     "# two hundred rounds of another seed\n"
+     "plugpull kill bank.sql --budget 200r --seed 7\n",
+     false, 1, 1, "PATH"},
+    {COMMAND_LIST, "list", "scenarios|models|defects [PATH...]", "what there is to choose from",
+     "`models` lists the disk models, `defects` the planted defects for controls, `scenarios` the "
+     "scenario files below each PATH with what they show.",
+     "# which disks can be simulated?\n"
+     "plugpull list models\n"
+     "# what do these scenarios show?\n"
+     "plugpull list scenarios scenarios/\n",
+     false, 1, SIZE_MAX, "scenarios, models or defects"},
+    {COMMAND_DOCTOR, "doctor", "[options]", "can this machine run everything?",
+     "Checks what plugpull needs from this machine, a line each, and says how to get what is "
+     "missing.",
+     "# before the first run\n"
+     "plugpull doctor\n"
+     "# does another SQLite work?\n"
+     "plugpull doctor --sqlite /opt/sqlite/libsqlite3.so\n",
+     false, 0, 0, "argument"},
+};
+
+/* Row i is enum option_id i. */
+static const struct option_info table[] = {
+    {"json", 0, "FILE", "Write the result as JSON; - is stdout.", RESULTS},
+    {"report", 0, "DIR",
+     "Write result.json, junit.xml, summary.md and the case files into DIR, which is replaced if "
+     "it is a report.",
+     RUNS},
+    {"seed", 0, "N", "Draw everything random from this seed (default 1).", RUNS},
+    {"budget", 0, "60s|5000r",
+     "Stop after this many seconds, or recoveries (for `kill`: rounds). What was not covered then "
+     "makes the case inconclusive.",
+     RUNS},
+    {"model", 0, "A,B", "Disk models, instead of those of @models.",
+     BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
+    {"set", 0, "KEY=VALUE",
+     "Set a pragma, or model.KEY or workload.KEY; on an axis of @matrix, pick a value. May be "
+     "repeated.",
+     RUNS},
+    {"require", 0, "GRADE",
+     "The lowest grade that holds: durable, consistent, torn or corrupt. Replaces @require, never "
+     "@expect.",
+     RUNS},
+    {"case", 0, "GLOB", "Only cases whose id matches.", CASES},
+    {"list", 0, NULL, "Print the case ids and run nothing.", CASES},
+    {"shard", 0, "I/N", "Only the I-th of N parts, chosen by a stable hash of the case id.", CASES},
+    {"sqlite", 0, "PATH", "Another libsqlite3.so.", RESULTS | BIT(COMMAND_DOCTOR)},
+    {"keep-going", 0, NULL,
+     "Go on with the remaining cases after one that ended in error. Without it the first error "
+     "ends the run; violations never do.",
+     CASES},
+    {"depth", 0, "1",
+     "How many crashes in a row: 1 is a crash of the workload. Crashes during recovery are not "
+     "served.",
+     BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
+    {"timing", 0, NULL, "Show seconds; reports are then no longer the same every time.", RESULTS},
+    {"quiet", 'q', NULL, "Show only what failed.", RESULTS},
+    {"verbose", 'v', NULL, "Show every violation, and what was not applicable.", RESULTS},
+    {"color", 0, "WHEN", "auto, always or never (default auto: on a terminal).", RESULTS},
+    {"version", 0, NULL, "Print the version, and SQLite's at build and at run time.", ALL},
+    {"help", 'h', NULL, "Print this.", ALL},
+};
+
+_Static_assert(sizeof table / sizeof table[0] == OPTION_END, "a row for each option");
+_Static_assert(sizeof commands / sizeof commands[0] == COMMAND_NONE, "a row for each command");
+
+const struct command_info *options_command(enum command_id id)
+{
+	ASSERT_OP(id, <, COMMAND_NONE);
+	ASSERT_OP(commands[id].id, ==, id);
+	return &commands[id];
+}
+
+const struct option_info *options_option(enum option_id id)
+{
+	ASSERT_OP(id, <, OPTION_END);
+	return &table[id];
+}
+
+void options_each_command(void (*fn)(void *ctx, const struct command_info *command), void *ctx)
+{
+	for (unsigned i = 0; i < COMMAND_NONE; i++)
+		fn(ctx, options_command((enum command_id)i));
+}
+
+void options_each(void (*fn)(void *ctx, const struct option_info *option), void *ctx)
+{
+	for (unsigned i = 0; i < OPTION_END; i++)
+		fn(ctx, options_option((enum option_id)i));
+}
+
+bool options_applies(const struct option_info *option, enum command_id command)
+{
+	if (command == COMMAND_NONE)
+		return option->commands == ALL;
+	return (option->commands & BIT(command)) != 0;
+}
+
+/* Prints words from column `column` on, which the cursor has reached, breaking lines before
+ * OPTIONS_HELP_WIDTH; a blank line where the text has one. Ends the line. */
+static void print_wrapped(FILE *out, const char *text, size_t column)
+{
+	size_t at = column;
+
+	while (*text != '\0') {
+		size_t n = strcspn(text, " \n");
+
+		if (at > column && at + 1 + n > OPTIONS_HELP_WIDTH) {
+			(void)fprintf(out, "\n%*s", (int)column, "");
+			at = column;
+		}
+		if (at > column) {
+			(void)fputc(' ', out);
+			at++;
+		}
+		(void)fprintf(out, "%.*s", (int)n, text);
+		at += n;
+		text += n;
+		if (text[0] == '\n') {
+			(void)fprintf(out, "\n\n%*s", (int)column, "");
+			at = column;
+		}
+		text += strspn(text, " \n");
+	}
+	(void)fputc('\n', out);
+}
+
+static void print_examples(FILE *out, const char *examples)
+{
+	(void)fprintf(out, "\nExamples:\n");
+	for (const char *line = examples; *line != '\0';) {
+		size_t n = strcspn(line, "\n");
+
+		(void)fprintf(out, "  %s%.*s\n", line[0] == '#' ? "" : "  ", (int)n, line);
+		line += n + (line[n] == '\n');
+	}
+}
+
+enum { OPTION_COLUMN = 24 };
+
+static void print_option(FILE *out, const struct option_info *option)
+{
+	struct buf name;
+
+	buf_init(&name);
+	if (option->short_name != 0)
+		buf_printf(&name, "  -%c, --%s", option->short_name, option->name);
+	else
+		buf_printf(&name, "      --%s", option->name);
+	if (option->argument != NULL)
+		buf_printf(&name, " %s", option->argument);
+	(void)fputs(buf_str(&name), out);
+	if (name.size + 2 > OPTION_COLUMN)
+		(void)fprintf(out, "\n%*s", OPTION_COLUMN, "");
+	else
+		(void)fprintf(out, "%*s", (int)(OPTION_COLUMN - name.size), "");
+	print_wrapped(out, option->help, OPTION_COLUMN);
+	buf_release(&name);
+}
+
+static void print_options(FILE *out, enum command_id command)
+{
+	(void)fprintf(out, "\nOptions:\n");
+	for (unsigned i = 0; i < OPTION_END; i++) {
+		if (options_applies(&table[i], command))
+			print_option(out, &table[i]);
+	}
+}
+
+static void print_commands(FILE *out, bool everyday)
+{
+	for (unsigned i = 0; i < COMMAND_NONE; i++) {
+		if (commands[i].everyday == everyday)
+			(void)fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	}
+}
+
+static void print_front_page(FILE *out)
+{
+	(void)fprintf(out, "usage: plugpull COMMAND [options] ...\n\n");
+	print_wrapped(
+	    out,
+	    "Pulls the plug on a SQLite application at every moment that matters, in every "
+	    "way the disk allows, and says what would be lost.",
+	    0);
+	(void)fprintf(out, "\nEvery day:\n");
+	print_commands(out, true);
+	(void)fprintf(out, "\nBehind them:\n");
+	print_commands(out, false);
+	print_options(out, COMMAND_NONE);
+	print_examples(out, "# would a power loss lose anything?\n"
+			    "plugpull run scenarios/\n"
+			    "# see a losing state again\n"
+			    "plugpull replay pp1-3f2a9c\n"
+			    "# the options of a command\n"
+			    "plugpull run --help\n");
+	(void)fprintf(out, "\n");
+	print_wrapped(
+	    out,
+	    "Exit codes: 0 held, 1 violated, 2 bad usage or input, 3 the harness failed, 4 "
+	    "inconclusive, 130 interrupted. Option names are matched exactly.",
+	    0);
+}
+
+void options_print_help(FILE *out, enum command_id command)
+{
+	if (command == COMMAND_NONE) {
+		print_front_page(out);
+		return;
+	}
+	(void)fprintf(out, "usage: plugpull %s %s\n\n", commands[command].name,
+		      commands[command].usage);
+	print_wrapped(out, commands[command].about, 0);
+	print_options(out, command);
+	print_examples(out, commands[command].examples);
+}

@@ -1,0 +1,92 @@
+/* What every command that makes a result prints and writes: cases, JSON, report folder. */
+#include "harness/cli/command.h"
+
+#include "faultinject/base/buf.h"
+#include "harness/case/result_json.h"
+#include "harness/drive/gate.h"
+#include "reports/file.h"
+#include "reports/report_dir.h"
+#include "reports/terminal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool json_on_stdout(const struct options *options)
+{
+	return options->json != NULL && strcmp(options->json, "-") == 0;
+}
+
+static struct terminal_style style_of(const struct options *options)
+{
+	return (struct terminal_style){.color = options_use_color(options, STDOUT_FILENO),
+				       .verbose = options->verbose,
+				       .timing = options->timing};
+}
+
+void cli_print_case(const struct options *options, const struct case_result *c)
+{
+	struct terminal_style style = style_of(options);
+	struct buf text;
+
+	if (json_on_stdout(options))
+		return;
+	if (options->quiet && (c->verdict == CASE_HELD || c->verdict == CASE_SKIPPED))
+		return;
+	buf_init(&text);
+	terminal_case(&text, c, &style);
+	(void)fwrite(text.data, 1, text.size, stdout);
+	(void)fflush(stdout);
+	buf_release(&text);
+}
+
+static int write_cases(void *ctx, const char *dir, struct err *err)
+{
+	return gate_save_cases(ctx, dir, err);
+}
+
+static int write_json(const struct options *options, const struct result *r, struct err *err)
+{
+	char *text = NULL;
+	size_t size;
+	int rc = result_json(r, &text, &size, err);
+
+	if (rc == 0 && json_on_stdout(options)) {
+		if (fwrite(text, 1, size, stdout) != size || fflush(stdout) != 0)
+			rc = err_set(err, ERR_IO, "cannot write to standard output: %s",
+				     strerror(errno));
+	} else if (rc == 0) {
+		rc = file_write(options->json, text, size, err);
+		if (rc != 0)
+			(void)err_context(err, "option --json");
+	}
+	free(text);
+	return rc;
+}
+
+int cli_finish(const struct options *options, struct result *r, const struct gate *cases)
+{
+	struct terminal_style style = style_of(options);
+	struct err err = ERR_INIT;
+	int rc = 0;
+
+	if (!json_on_stdout(options) && !options->quiet) {
+		struct buf text;
+		buf_init(&text);
+		terminal_summary(&text, r, &style);
+		(void)fwrite(text.data, 1, text.size, stdout);
+		buf_release(&text);
+	}
+	if (options->report != NULL)
+		rc = report_dir_write(r, options->report, cases == NULL ? NULL : write_cases,
+				      (void *)(uintptr_t)cases, &err);
+	else if (cases != NULL && cases->case_count > 0)
+		rc = gate_save_cases(cases, CASES_DIRECTORY, &err);
+	if (rc == 0 && options->json != NULL)
+		rc = write_json(options, r, &err);
+	if (rc != 0)
+		return cli_fail(&err);
+	return result_exit_code(r);
+}

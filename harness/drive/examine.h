@@ -1,0 +1,72 @@
+/*
+ * Examines crash states: boots the machine, lets SQLite recover, observes, judges, and keeps the
+ * findings. This is the callback of the explorer; the same examiner serves replay and the
+ * brute-force enumerator.
+ */
+#ifndef DRIVE_EXAMINE_H
+#define DRIVE_EXAMINE_H
+
+#include "faultinject/storage.h"
+#include "faultinject/trace_index.h"
+#include "harness/case/subject.h"
+#include "harness/drive/observe.h"
+#include "harness/explore/explore.h"
+#include "harness/judge/oracle.h"
+
+enum {
+	EXAMINE_FINDINGS_MAX = 32,
+	EXAMINE_CALLS_MAX = 5 * 1000 * 1000, /* VFS calls of one recovery; more is a hang */
+};
+
+/* The worst finding of one (oracle, grade), with the state that shows it. */
+struct finding {
+	struct verdict verdict;
+	uint64_t lost;
+	struct explore_point point;
+	uint32_t *answers; /* owned */
+	size_t answer_count;
+	uint64_t recovery; /* the how-manieth recovery found it */
+};
+
+struct examiner;
+
+/*
+ * Reads the history of the trace and prepares oracles. All pointers are borrowed until
+ * examiner_free(). ERR_INPUT when a legal state of the trace cannot be observed.
+ */
+int examiner_create(const struct subject *subject, const struct trace_index *ix,
+		    struct examiner **ret_examiner, struct err *err);
+void examiner_free(struct examiner *e); /* accepts NULL */
+
+const struct history *examiner_history(const struct examiner *e);
+const struct judge *examiner_judge(const struct examiner *e);
+
+/* The callback for explore(): `ctx` is the examiner. */
+int examiner_examine(void *ctx, const struct explore_point *point, struct crashdisk *disk,
+		     const struct choice *choice, enum explore_next *ret_next, struct err *err);
+
+/* Examines a state that is certain: recovers on `storage`, judges at `position`. *ret_outcome
+ * identifies what was observed; used by the enumerator's tests. */
+int examiner_examine_storage(struct examiner *e, struct storage *storage, uint64_t position,
+			     uint64_t *ret_outcome, enum grade *ret_grade, uint64_t *ret_lost,
+			     struct err *err);
+
+/* Results so far. Borrowed. */
+enum grade examiner_grade(const struct examiner *e); /* the worst; GRADE_DURABLE at the start */
+uint64_t examiner_lost_max(const struct examiner *e);
+size_t examiner_findings(const struct examiner *e, const struct finding **ret_findings);
+
+/* What the last examined state was: its outcome and grade (equivalence test, replay). */
+struct examined {
+	uint64_t outcome;
+	enum grade grade;
+	uint64_t lost;
+	const struct verdict *verdicts; /* borrowed until the next examination */
+	size_t verdict_count;
+};
+struct examined examiner_last(const struct examiner *e);
+
+/* Observations that were made, and those that the memo answered. */
+void examiner_counts(const struct examiner *e, uint64_t *ret_observed, uint64_t *ret_known);
+
+#endif

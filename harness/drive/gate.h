@@ -1,0 +1,62 @@
+/*
+ * From a trace to a case result: history, oracles, exploration, findings, case files. Shared by
+ * `run` (traces of scenarios) and `explore` (traces from anywhere).
+ */
+#ifndef DRIVE_GATE_H
+#define DRIVE_GATE_H
+
+#include "faultinject/base/err.h"
+#include "faultinject/trace.h"
+#include "harness/case/case_file.h"
+#include "harness/case/result.h"
+#include "harness/case/subject.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A case file that was made, kept in memory until it is known where reports go. */
+struct gate_case {
+	char token[CASE_TOKEN_SIZE];
+	struct buf bytes; /* owned */
+};
+
+/* What all cases of one command share. */
+struct gate {
+	/* Budget of the whole command; 0 = none. */
+	uint64_t deadline_ns; /* CLOCK_MONOTONIC */
+	uint64_t recoveries_max;
+	uint64_t recoveries; /* so far, over all cases */
+
+	bool (*interrupted)(void *ctx); /* asked often; may be NULL */
+	/* Called at most ten times a second; may be NULL. */
+	void (*progress)(void *ctx, const char *case_id, size_t points_done, size_t points,
+			 uint64_t recoveries, double recoveries_per_second);
+	void *ctx;
+	uint64_t progress_ns; /* when progress was last reported */
+
+	struct gate_case *cases; /* owned; no token twice */
+	size_t case_count, case_cap;
+};
+
+void gate_release(struct gate *g);
+
+/* Nanoseconds of CLOCK_MONOTONIC. For budgets and progress only: no result depends on it. */
+uint64_t gate_now_ns(void);
+
+/* Explores a trace and fills `ret` (grade, counts, findings, verdict). `subject` and `trace` are
+ * borrowed. Returns 0 also when the verdict is CASE_ERROR because the harness failed on this case;
+ * ERR_INPUT when the trace cannot be judged. */
+int gate_explore(struct gate *g, const struct subject *subject, const struct trace *t,
+		 struct case_result *ret, struct err *err);
+
+/* Sets the verdict from grade, floor and expectation, and whether exploration was whole. */
+void gate_verdict(struct case_result *c);
+
+/* Writes all case files of the gate into a directory. */
+int gate_save_cases(const struct gate *g, const char *directory, struct err *err);
+
+/* Runs a case file's state again. The findings are the caller's: up to `max` verdicts. */
+int gate_replay(const struct case_file *c, struct verdict *ret_verdicts, size_t max,
+		size_t *ret_count, enum grade *ret_grade, uint64_t *ret_lost, struct err *err);
+
+#endif

@@ -1,0 +1,342 @@
+/*
+ * See record.h. Everything that is recorded is a function of scenario, case and seed: one thread,
+ * one virtual machine, turns in the order in which the clients stand in the file.
+ */
+#include "harness/drive/record.h"
+
+#include "faultinject/base/assert.h"
+#include "faultinject/base/buf.h"
+#include "faultinject/base/prng.h"
+#include "faultinject/disk.h"
+#include "faultinject/vfs.h"
+#include "harness/case/version.h"
+#include "harness/drive/observe.h"
+#include "harness/drive/plant.h"
+#include "harness/drive/workload.h"
+
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { BUSY_TIMEOUT_MS = 1000 }; /* of the virtual clock */
+
+struct recording {
+	const struct scenario *scenario;
+	const struct case_spec *spec;
+	const struct subject *subject;
+	struct observer observer; /* for its list of pragmas */
+	struct disk *disk;
+	struct storage *storage;
+	char *skip_reason;
+};
+
+struct client_run {
+	const struct scenario_client *client;
+	sqlite3 *db;
+	uint16_t connection;
+	uint32_t repetition;
+	size_t next; /* statement */
+	struct prng random;
+};
+
+static void act_as(struct recording *r, uint32_t process, uint16_t connection)
+{
+	r->storage->actor = (struct storage_actor){(uint16_t)process, 1, connection};
+}
+
+static int sql_failed(const struct recording *r, int line, sqlite3 *db, struct err *err)
+{
+	return err_set(err, ERR_INPUT, "%s:%d: %s", r->scenario->path, line, sqlite3_errmsg(db));
+}
+
+/* Some settings are answered with what they became; one that did not take makes the case
+ * impossible, which is not the scenario's fault. */
+static void check_setting(struct recording *r, const char *sql, const char *answer)
+{
+	const char *wanted = strrchr(sql, ' ');
+
+	if (r->skip_reason == NULL && strstr(sql, ".journal_mode =") != NULL && wanted != NULL &&
+	    strcasecmp(wanted + 1, answer) != 0)
+		r->skip_reason = xasprintf("journal_mode=%s did not take: SQLite answers '%s'",
+					   wanted + 1, answer);
+}
+
+static int apply_pragma(struct recording *r, sqlite3 *db, const char *sql, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+
+	if (rc == SQLITE_OK)
+		while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+			check_setting(r, sql, (const char *)sqlite3_column_text(stmt, 0));
+	if (sqlite3_finalize(stmt) != SQLITE_OK || (rc != SQLITE_OK && rc != SQLITE_DONE))
+		return err_set(err, ERR_INPUT, "%s: %s: %s", r->scenario->path, sql,
+			       sqlite3_errmsg(db));
+	return 0;
+}
+
+/* A connection of the scenario: extensions, attached files, pragmas. */
+static int connect(struct recording *r, sqlite3 **ret_db, struct err *err)
+{
+	const struct subject *s = r->subject;
+	sqlite3 *db = NULL;
+	int rc = 0;
+
+	if (sqlite3_open(s->database, &db) != SQLITE_OK) {
+		rc = err_set(err, ERR_INPUT, "%s: cannot open the database: %s", r->scenario->path,
+			     sqlite3_errmsg(db));
+		goto out;
+	}
+	(void)sqlite3_extended_result_codes(db, 1);
+	(void)sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
+	for (size_t i = 0; i < s->load_count && rc == 0; i++) {
+		char *message = NULL;
+		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 1, NULL);
+		if (sqlite3_load_extension(db, s->loads[i], NULL, &message) != SQLITE_OK)
+			rc = err_set(err, ERR_INPUT, "%s: @load %s: %s", r->scenario->path,
+				     s->loads[i], message == NULL ? "failed" : message);
+		sqlite3_free(message);
+	}
+	for (size_t i = 0; i < s->attached_count && rc == 0; i++) {
+		char *name = quote_identifier(s->attached[i].name);
+		char *sql = sqlite3_mprintf("ATTACH %Q AS %s", s->attached[i].file, name);
+		rc = apply_pragma(r, db, sql, err);
+		sqlite3_free(sql);
+		free(name);
+	}
+	for (size_t i = 0; i < r->observer.pragma_count && rc == 0; i++)
+		rc = apply_pragma(r, db, r->observer.pragma_sql[i], err);
+out:
+	if (rc != 0) {
+		(void)sqlite3_close(db);
+		return rc;
+	}
+	*ret_db = db;
+	return 0;
+}
+
+/* Closing may checkpoint and delete the log; that is part of what the processes did. */
+static int disconnect(struct recording *r, sqlite3 *db, struct err *err)
+{
+	if (db != NULL && sqlite3_close(db) != SQLITE_OK)
+		return err_set(err, ERR_INPUT, "%s: cannot close a connection: %s",
+			       r->scenario->path, sqlite3_errmsg(db));
+	return 0;
+}
+
+static void bind_parameters(sqlite3_stmt *stmt, struct client_run *c, uint64_t seed)
+{
+	for (int i = sqlite3_bind_parameter_count(stmt); i > 0; i--) {
+		const char *name = sqlite3_bind_parameter_name(stmt, i);
+		if (name == NULL)
+			continue;
+		if (strcmp(name, ":i") == 0)
+			(void)sqlite3_bind_int64(stmt, i, c->repetition);
+		else if (strcmp(name, ":client") == 0)
+			(void)sqlite3_bind_text(stmt, i, c->client->name, -1, SQLITE_STATIC);
+		else if (strcmp(name, ":seed") == 0)
+			(void)sqlite3_bind_int64(stmt, i, (sqlite3_int64)seed);
+		else if (strcmp(name, ":r") == 0)
+			(void)sqlite3_bind_int64(stmt, i,
+						 (sqlite3_int64)(prng_next(&c->random) >> 1));
+	}
+}
+
+static int run_setup(struct recording *r, struct err *err)
+{
+	const struct statement_list *list = &r->scenario->setup;
+	sqlite3 *db;
+	int rc;
+
+	act_as(r, 1, 1);
+	rc = connect(r, &db, err);
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; i < list->count && rc == 0; i++) {
+		if (sqlite3_exec(db, list->items[i].sql, NULL, NULL, NULL) != SQLITE_OK)
+			rc = sql_failed(r, list->items[i].line, db, err);
+		else if (sqlite3_get_autocommit(db))
+			disk_note(r->disk, OP_ACK, "");
+	}
+	if (rc == 0 && !sqlite3_get_autocommit(db))
+		rc = err_set(err, ERR_INPUT, "%s: @setup ends inside a transaction",
+			     r->scenario->path);
+	if (rc != 0) {
+		(void)sqlite3_close(db);
+		return rc;
+	}
+	return disconnect(r, db, err);
+}
+
+/* Runs one statement of a client. */
+static int run_statement(struct recording *r, struct client_run *c, const struct statement *st,
+			 struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(c->db, st->sql, -1, &stmt, NULL);
+
+	if (rc == SQLITE_OK) {
+		bind_parameters(stmt, c, r->spec == NULL ? 0 : r->subject->seed);
+		while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+			;
+		rc = sqlite3_finalize(stmt);
+	}
+	if (rc == SQLITE_OK)
+		return 0;
+	if (!st->may_fail) {
+		(void)sql_failed(r, st->line, c->db, err);
+		return err_context(err, "client '%s'", c->client->name);
+	}
+	/* A failed statement ends its transaction; the rest of it is skipped. */
+	if (!sqlite3_get_autocommit(c->db))
+		(void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+	return 0;
+}
+
+/* One turn: statements up to the end of a transaction. *ret_done after the last repetition. */
+static int client_turn(struct recording *r, struct client_run *c, bool *ret_done, struct err *err)
+{
+	const struct statement_list *list = &c->client->statements;
+
+	act_as(r, c->client->process, c->connection);
+	for (;;) {
+		if (c->next == list->count) {
+			c->next = 0;
+			c->repetition++;
+		}
+		if (c->repetition > c->client->repeat) {
+			*ret_done = true;
+			return 0;
+		}
+		const struct statement *st = &list->items[c->next++];
+		bool was_open = !sqlite3_get_autocommit(c->db);
+		int rc = run_statement(r, c, st, err);
+		if (rc != 0)
+			return rc;
+		if (!sqlite3_get_autocommit(c->db))
+			continue;
+		/* A read promises nothing; history knows which transactions wrote. */
+		disk_note(r->disk, OP_ACK, "");
+		/* What follows a transaction that a failed statement ended belongs to it. */
+		while (was_open && st->may_fail && c->next < list->count &&
+		       strncasecmp(list->items[c->next].sql, "BEGIN", 5) != 0)
+			c->next++;
+		return 0;
+	}
+}
+
+static int run_clients(struct recording *r, struct err *err)
+{
+	const struct scenario *s = r->scenario;
+	struct client_run *runs = xcalloc(s->client_count, sizeof *runs);
+	int rc = 0;
+
+	for (size_t i = 0; i < s->client_count && rc == 0; i++) {
+		runs[i] = (struct client_run){.client = &s->clients[i],
+					      .connection = (uint16_t)(i + 2),
+					      .repetition = 1};
+		prng_init(&runs[i].random, prng_mix(r->subject->seed) + i, "workload");
+		act_as(r, s->clients[i].process, runs[i].connection);
+		rc = connect(r, &runs[i].db, err);
+	}
+	for (bool busy = true; busy && rc == 0 && r->skip_reason == NULL;) {
+		busy = false;
+		for (size_t i = 0; i < s->client_count && rc == 0; i++) {
+			bool done = false;
+			rc = client_turn(r, &runs[i], &done, err);
+			busy = busy || !done;
+		}
+	}
+	for (size_t i = 0; i < s->client_count; i++) {
+		act_as(r, s->clients[i].process, runs[i].connection);
+		if (rc == 0 && !sqlite3_get_autocommit(runs[i].db))
+			rc = err_set(err, ERR_INPUT, "%s:%d: client '%s' ends inside a transaction",
+				     s->path, s->clients[i].line, s->clients[i].name);
+		if (rc == 0)
+			rc = disconnect(r, runs[i].db, err);
+		else
+			(void)sqlite3_close(runs[i].db);
+	}
+	free(runs);
+	return rc;
+}
+
+static void workload_ack(void *ctx, const char *text)
+{
+	struct recording *r = ctx;
+
+	(void)text;
+	disk_note(r->disk, OP_ACK, "");
+}
+
+static int run_workload(struct recording *r, struct err *err)
+{
+	const struct workload *w = workload_find(r->scenario->workload);
+	struct workload_env env = {
+		.database = r->subject->database,
+		.pragmas = &r->spec->config,
+		.params = &r->spec->workload_params,
+		.plant = r->scenario->plant,
+		.seed = r->subject->seed,
+		.ack = workload_ack,
+		.ctx = r,
+	};
+
+	ASSERT(w != NULL);
+	act_as(r, 1, 2);
+	int rc = w->run(&env, err);
+	if (rc != 0) {
+		err->code = ERR_INPUT;
+		return err_context(err, "%s:%d", r->scenario->path, r->scenario->workload_line);
+	}
+	return 0;
+}
+
+int record_case(const struct scenario *s, const struct case_spec *spec,
+		const struct subject *subject, struct trace **ret_trace, char **ret_skip_reason,
+		struct err *err)
+{
+	struct recording r = {.scenario = s, .spec = spec, .subject = subject};
+	struct trace_device device = fi_vfs_default_device();
+	char *producer = xasprintf("plugpull " PLUGPULL_VERSION ", SQLite %s", sqlite3_libversion());
+	struct trace *t = trace_create(device, producer);
+	int rc = 0;
+
+	free(producer);
+	r.disk = disk_create();
+	r.storage = disk_storage(r.disk);
+	observer_init(&r.observer, subject, NULL);
+	fi_vfs_boot(r.storage, prng_mix(subject->seed), device);
+	if (s->has_setup && s->setup_crash)
+		disk_record(r.disk, t);
+	if (s->has_setup)
+		rc = run_setup(&r, err);
+	if (rc == 0 && !(s->has_setup && s->setup_crash))
+		disk_record(r.disk, t);
+	if (rc == 0 && r.skip_reason == NULL)
+		rc = s->workload != NULL ? run_workload(&r, err) : run_clients(&r, err);
+	disk_record(r.disk, NULL);
+	ASSERT_OP(fi_vfs_open_count(), ==, 0);
+	observer_release(&r.observer);
+	disk_free(r.disk);
+	if (rc == 0 && r.skip_reason == NULL && s->plant != NULL) {
+		struct trace *planted = plant_in_trace(s->plant, t);
+		if (planted != NULL) {
+			trace_free(t);
+			t = planted;
+		}
+	}
+	if (rc != 0 || r.skip_reason != NULL) {
+		trace_free(t);
+		*ret_skip_reason = r.skip_reason;
+		if (rc != 0) {
+			free(r.skip_reason);
+			*ret_skip_reason = NULL;
+		}
+		return rc;
+	}
+	*ret_skip_reason = NULL;
+	*ret_trace = t;
+	return 0;
+}

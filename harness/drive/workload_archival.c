@@ -1,0 +1,271 @@
+/*
+ * store.archival: the archival event store under its own promise, "an acknowledged event is never
+ * lost". Batches of events go through store_events(); half way the store is closed and opened again
+ * by a newer program, whose last migration then runs over a populated table.
+ *
+ * Pragmas of the case override the store's archival profile, so the same program can be shown with
+ * settings that keep its promise and with settings that do not.
+ */
+#include "harness/drive/workload.h"
+
+#include "faultinject/base/buf.h"
+#include "faultinject/base/prng.h"
+#include "store/store.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct workload_param params[] = {
+	{"batches", 1, 1000000, 20, "batches to write"},
+	{"events", 1, 1000, 5, "events in a batch"},
+	{"payload", 0, 65536, 64, "bytes of payload of an event"},
+	{"migrate", 0, 1, 1, "1: the newer program takes over half way; 0: it runs from the start"},
+};
+
+static const char *const defects[] = {
+	"ack-before-commit",
+	"batch-in-two-transactions",
+	"migration-outside-transaction",
+};
+
+enum { SERVER_SIZE = 32, EVENT_ID_SIZE = 64 };
+
+struct archive {
+	const struct workload_env *env;
+	struct store *store;
+	char server[SERVER_SIZE];
+	int64_t position; /* last written */
+	size_t event_count, payload_bytes;
+	struct store_event *events; /* one batch; owned with its strings */
+	char (*ids)[EVENT_ID_SIZE];
+	uint8_t *payload;
+	struct prng random;
+};
+
+static int64_t fixed_clock(void *ctx)
+{
+	(void)ctx;
+	return 1700000000000000;
+}
+
+static int store_failed(const struct store_error *e, struct err *err)
+{
+	return err_set(err, ERR_SQLITE, "store: %s", e->message);
+}
+
+static bool planted(const struct archive *a, const char *defect)
+{
+	return a->env->plant != NULL && strcmp(a->env->plant, defect) == 0;
+}
+
+/* The defect "ack-before-commit": the promise goes out while the transaction is still open. */
+static int early_ack(void *ctx)
+{
+	struct archive *a = ctx;
+
+	a->env->ack(a->env->ctx, "early");
+	return 0;
+}
+
+static int open_store(struct archive *a, size_t migration_count, struct err *err)
+{
+	const struct kv_list *pragmas = a->env->pragmas;
+	struct store_pragma *list = xcalloc(pragmas->count, sizeof *list);
+	size_t all;
+	const struct store_migration *migrations = store_migrations(&all);
+	struct store_error e;
+	int rc = 0;
+
+	for (size_t i = 0; i < pragmas->count; i++)
+		list[i] = (struct store_pragma){pragmas->items[i].key, pragmas->items[i].value};
+	struct store_options options = {
+		.pragmas = list,
+		.pragma_count = pragmas->count,
+		.migrations = migrations,
+		.migration_count = migration_count,
+		.clock_us = fixed_clock,
+	};
+	if (store_open(a->env->database, &options, &a->store, &e) != STORE_OK) {
+		a->store = NULL;
+		rc = store_failed(&e, err);
+	} else if (planted(a, "ack-before-commit")) {
+		(void)sqlite3_commit_hook(store_handle(a->store), early_ack, a);
+	}
+	free(list);
+	return rc;
+}
+
+/* A writer that was killed goes on after its last event that is there. */
+static int find_position(struct archive *a, struct err *err)
+{
+	sqlite3 *db = store_handle(a->store);
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(db, "SELECT max(position) FROM events WHERE server_id = ?1", -1,
+				    &stmt, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_text(stmt, 1, a->server, -1, SQLITE_STATIC);
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+		a->position = sqlite3_column_int64(stmt, 0);
+	rc = sqlite3_finalize(stmt);
+	return rc == SQLITE_OK ? 0 : err_set(err, ERR_SQLITE, "store: %s", sqlite3_errmsg(db));
+}
+
+static void make_batch(struct archive *a)
+{
+	prng_bytes(&a->random, a->payload, a->event_count * a->payload_bytes);
+	for (size_t i = 0; i < a->event_count; i++) {
+		int64_t position = a->position + 1 + (int64_t)i;
+		(void)snprintf(a->ids[i], sizeof a->ids[i], "%s/%lld", a->server,
+			       (long long)position);
+		a->events[i] = (struct store_event){
+			.event_id = a->ids[i],
+			.server_id = a->server,
+			.position = position,
+			.time_us = 1700000000000000 + position * 1000,
+			.kind = position % 3 == 0 ? "message" : "reaction",
+			.payload = a->payload + i * a->payload_bytes,
+			.payload_bytes = a->payload_bytes,
+		};
+	}
+}
+
+/* The defect "batch-in-two-transactions": the rows say that they are one batch. */
+static int write_in_two(struct archive *a, struct err *err)
+{
+	static const char sql[] =
+		"INSERT INTO events (event_id, server_id, position, time_us, kind, payload, "
+		"checksum, batch_id, batch_count) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+	sqlite3 *db = store_handle(a->store);
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+
+	for (size_t i = 0; i < a->event_count && rc == SQLITE_OK; i++) {
+		const struct store_event *e = &a->events[i];
+		if (i == 0 || i == a->event_count / 2)
+			rc = sqlite3_exec(db, i == 0 ? "BEGIN IMMEDIATE" : "COMMIT; BEGIN IMMEDIATE",
+					  NULL, NULL, NULL);
+		(void)sqlite3_bind_text(stmt, 1, e->event_id, -1, SQLITE_STATIC);
+		(void)sqlite3_bind_text(stmt, 2, e->server_id, -1, SQLITE_STATIC);
+		(void)sqlite3_bind_int64(stmt, 3, e->position);
+		(void)sqlite3_bind_int64(stmt, 4, e->time_us);
+		(void)sqlite3_bind_text(stmt, 5, e->kind, -1, SQLITE_STATIC);
+		(void)sqlite3_bind_blob64(stmt, 6, e->payload, e->payload_bytes, SQLITE_STATIC);
+		(void)sqlite3_bind_int64(stmt, 7, (sqlite3_int64)store_event_checksum(e));
+		(void)sqlite3_bind_int64(stmt, 8, a->events[0].position);
+		(void)sqlite3_bind_int64(stmt, 9, (sqlite3_int64)a->event_count);
+		if (rc == SQLITE_OK)
+			(void)sqlite3_step(stmt);
+		rc = rc == SQLITE_OK ? sqlite3_reset(stmt) : rc;
+	}
+	(void)sqlite3_finalize(stmt);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+	return rc == SQLITE_OK ? 0 : err_set(err, ERR_SQLITE, "store: %s", sqlite3_errmsg(db));
+}
+
+static int write_batches(struct archive *a, int64_t count, struct err *err)
+{
+	const struct workload_env *env = a->env;
+
+	for (int64_t i = 0; i < count; i++) {
+		struct store_error e;
+		char text[SERVER_SIZE + 24];
+		int rc = 0;
+		if (env->stop != NULL && env->stop(env->ctx))
+			return 0;
+		make_batch(a);
+		if (planted(a, "batch-in-two-transactions"))
+			rc = write_in_two(a, err);
+		else if (store_events(a->store, a->events, a->event_count, &e) != STORE_OK)
+			rc = store_failed(&e, err);
+		if (rc != 0)
+			return rc;
+		a->position += (int64_t)a->event_count;
+		(void)snprintf(text, sizeof text, "%s %lld", a->server, (long long)a->position);
+		env->ack(env->ctx, text);
+	}
+	return 0;
+}
+
+/* The defect "migration-outside-transaction": each statement commits by itself, then the version
+ * row. The handle is of the older program, which cannot go on afterwards. */
+static int migrate_in_pieces(struct archive *a, const struct store_migration *migration,
+			     size_t version, struct err *err)
+{
+	sqlite3 *db = store_handle(a->store);
+	char *row = sqlite3_mprintf("INSERT INTO schema_version (version, digest, name, applied_us) "
+				    "VALUES (%d, '', %Q, 0)",
+				    (int)version, migration->name);
+	int rc = sqlite3_exec(db, migration->sql, NULL, NULL, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(db, row, NULL, NULL, NULL);
+	sqlite3_free(row);
+	return rc == SQLITE_OK ? 0 : err_set(err, ERR_SQLITE, "store: %s", sqlite3_errmsg(db));
+}
+
+static int run_with_migration(struct archive *a, int64_t batches, struct err *err)
+{
+	size_t all;
+	const struct store_migration *migrations = store_migrations(&all);
+	int rc = open_store(a, all - 1, err);
+
+	if (rc == 0)
+		rc = write_batches(a, batches / 2, err);
+	if (rc == 0 && planted(a, "migration-outside-transaction"))
+		return migrate_in_pieces(a, &migrations[all - 1], all, err);
+	store_close(a->store);
+	a->store = NULL;
+	if (rc == 0)
+		rc = open_store(a, all, err);
+	if (rc == 0)
+		rc = write_batches(a, batches - batches / 2, err);
+	return rc;
+}
+
+static int archival_run(const struct workload_env *env, struct err *err)
+{
+	const struct workload *w = &workload_archival;
+	int64_t batches = workload_param(w, env->params, "batches");
+	struct archive a = {
+		.env = env,
+		.event_count = (size_t)workload_param(w, env->params, "events"),
+		.payload_bytes = (size_t)workload_param(w, env->params, "payload"),
+	};
+	int rc;
+
+	(void)snprintf(a.server, sizeof a.server, "server-%u", env->worker);
+	prng_init(&a.random, env->seed + env->worker, "workload");
+	a.events = xcalloc(a.event_count, sizeof *a.events);
+	a.ids = xcalloc(a.event_count, sizeof *a.ids);
+	a.payload = xcalloc(a.event_count, a.payload_bytes + 1);
+	if (workload_param(w, env->params, "migrate") == 1) {
+		rc = run_with_migration(&a, batches, err);
+	} else {
+		size_t all;
+		(void)store_migrations(&all);
+		rc = open_store(&a, all, err);
+		if (rc == 0)
+			rc = find_position(&a, err);
+		if (rc == 0)
+			rc = write_batches(&a, batches, err);
+	}
+	store_close(a.store);
+	free(a.events);
+	free(a.ids);
+	free(a.payload);
+	return rc;
+}
+
+const struct workload workload_archival = {
+	.name = "store.archival",
+	.summary = "batches of events into the archival store, with a migration on the way",
+	.params = params,
+	.param_count = sizeof params / sizeof params[0],
+	.defects = defects,
+	.defect_count = sizeof defects / sizeof defects[0],
+	.run = archival_run,
+};

@@ -1,0 +1,88 @@
+/*
+ * Where to crash; see explore_points() in explore.h.
+ *
+ * Two positions with no storage operation and no effective sync between them leave the same disk.
+ * They are one crash point, and it stands at the last of them: the promises of the earlier ones
+ * all hold there too, and no transaction has written anything in between that could make another
+ * state legal.
+ */
+#include "harness/explore/explore.h"
+
+#include "faultinject/base/assert.h"
+#include "faultinject/base/buf.h"
+
+#include <stdlib.h>
+
+enum { PAGE_SIZE_BYTES = 4096 };
+
+struct point_list {
+	struct explore_point *items;
+	size_t count, cap;
+};
+
+static void add_point(struct point_list *list, uint64_t position, size_t cut_bytes)
+{
+	list->items = xgrow(list->items, list->count, &list->cap, sizeof *list->items);
+	list->items[list->count++] = (struct explore_point){position, cut_bytes};
+}
+
+/* The operation at `position` changes what a crash can leave. */
+static bool changes_disk(const struct trace_index *ix, const struct model *model,
+			 uint64_t position)
+{
+	return index_is_storage_op(trace_at(ix->trace, position)) ||
+	       crashdisk_sync_effective(ix, model, position);
+}
+
+static void process_crash_points(const struct trace_index *ix, const struct model *model,
+				 struct point_list *list)
+{
+	const struct trace *t = ix->trace;
+
+	for (uint64_t p = 1; p <= t->op_count; p++) {
+		if (!changes_disk(ix, model, p))
+			continue;
+		const struct op *op = trace_at(t, p);
+		add_point(list, p - 1, SIZE_MAX);
+		if (op->kind != OP_WRITE)
+			continue;
+		uint64_t boundary = op->offset - op->offset % PAGE_SIZE_BYTES + PAGE_SIZE_BYTES;
+		for (; boundary < op->offset + op->size; boundary += PAGE_SIZE_BYTES)
+			add_point(list, p, (size_t)(boundary - op->offset));
+	}
+	add_point(list, t->op_count, SIZE_MAX);
+}
+
+void explore_points(const struct trace_index *ix, const struct model *model, const uint64_t *extra,
+		    size_t extra_count, struct explore_point **ret_points, size_t *ret_count)
+{
+	const struct trace *t = ix->trace;
+	struct point_list list = {0};
+
+	if (model->process_crash) {
+		process_crash_points(ix, model, &list);
+		*ret_points = list.items;
+		*ret_count = list.count;
+		return;
+	}
+	/* Walks once; `wanted` is set while the present stretch of equal disks holds a crash
+	 * point. */
+	size_t next_extra = 0;
+	bool wanted = false;
+	for (uint64_t p = 0; p <= t->op_count; p++) {
+		if (p > 0 && changes_disk(ix, model, p)) {
+			const struct op *op = trace_at(t, p);
+			if (wanted || op->kind == OP_SYNC_END || op->kind == OP_DIRSYNC_END)
+				add_point(&list, p - 1, SIZE_MAX);
+			wanted = false;
+		}
+		while (next_extra < extra_count && extra[next_extra] <= p) {
+			ASSERT(next_extra == 0 || extra[next_extra - 1] <= extra[next_extra]);
+			wanted = true;
+			next_extra++;
+		}
+	}
+	add_point(&list, t->op_count, SIZE_MAX);
+	*ret_points = list.items;
+	*ret_count = list.count;
+}

@@ -1,0 +1,70 @@
+/*
+ * What a checking connection saw after a recovery: plain data, filled by harness/drive/observe.c
+ * (the only code that runs SQL against a crash state) and judged by the oracles, which see nothing
+ * else of the subject.
+ */
+#ifndef JUDGE_OBSERVATION_H
+#define JUDGE_OBSERVATION_H
+
+#include "faultinject/base/hash.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	OBSERVED_FILES_MAX = 16,  /* main and attached databases */
+	PROBE_ROWS_MAX = 4096,	  /* rows kept of one probe; more sets `cut` */
+	OBSERVATION_TEXT_SIZE = 256,
+};
+
+/* One database file, independent of page layout: digests of the logical content. */
+struct observed_file {
+	struct digest state;  /* schema, rows in key order, user_version, application_id */
+	struct digest schema; /* schema alone */
+};
+
+/* The rows that one query returned. Cells are text as sqlite3_column_text() gives it; NULL for an
+ * SQL NULL. */
+struct probe_result {
+	int rc;	     /* 0, or the extended SQLite code of the failure */
+	char *error; /* owned; NULL when rc is 0 */
+	size_t row_count, column_count;
+	char **cells; /* row by row; owned */
+	bool cut;     /* there were more than PROBE_ROWS_MAX rows */
+};
+
+struct observation {
+	uint64_t id; /* hash of everything below: equal ids are the same observation */
+	int rc;	     /* 0, or the extended SQLite code of the first call that failed */
+	char failed[OBSERVATION_TEXT_SIZE]; /* which call and SQLite's words; "" when rc is 0 */
+	bool hung;	/* recovery went on past its call limit */
+	size_t file_count;
+	struct observed_file files[OBSERVED_FILES_MAX]; /* main first, then @attach order */
+	struct probe_result *probes; /* in the order of the probe list; owned */
+	size_t probe_count;
+};
+
+static inline const char *probe_cell(const struct probe_result *r, size_t row, size_t column)
+{
+	return r->cells[row * r->column_count + column];
+}
+
+void observation_release(struct observation *o); /* accepts a zeroed one */
+
+/* A query that an oracle wants answered on every observed state. */
+struct probe {
+	const char *oracle; /* static: who asked */
+	char *sql;	    /* owned by the list */
+};
+
+struct probe_list {
+	struct probe *items;
+	size_t count, cap;
+};
+
+/* Copies sql; returns the index. */
+size_t probe_list_add(struct probe_list *list, const char *oracle, const char *sql);
+void probe_list_release(struct probe_list *list);
+
+#endif

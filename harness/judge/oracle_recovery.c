@@ -1,0 +1,47 @@
+/*
+ * Oracle "recovery": the application can open its database again.
+ *
+ * Checks: that opening, recovering and digesting every database file succeeds, and ends.
+ *
+ * Does not check: how long it takes below the call limit; that a second recovery changes nothing;
+ * that the database can be written afterwards.
+ */
+#include "harness/judge/oracle_internal.h"
+
+#include <stdlib.h>
+
+static const char name[] = "recovery";
+
+static void *recovery_create(const struct judge_config *config, struct probe_list *probes)
+{
+	static char self; /* nothing to remember, but it is always on */
+
+	(void)config;
+	(void)probes;
+	return &self;
+}
+
+static void recovery_free(void *self)
+{
+	(void)self;
+}
+
+static void recovery_judge(const void *self, const struct judge *j, const struct observation *o,
+			   struct findings *f)
+{
+	(void)self;
+	(void)j;
+	if (o->hung)
+		findings_add(f, name, GRADE_CORRUPT, "recovery does not end");
+	else if (o->rc != 0)
+		findings_add(f, name, GRADE_CORRUPT, "cannot be opened: %s (code %d)", o->failed,
+			     o->rc);
+}
+
+const struct oracle oracle_recovery = {
+    .info = {name, "the database can be opened and read after the crash, and recovery ends",
+	     "how long recovery takes; a second recovery; whether the database can be written"},
+    .create = recovery_create,
+    .free = recovery_free,
+    .judge = recovery_judge,
+};

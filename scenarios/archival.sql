@@ -1,0 +1,9 @@
+-- @scenario the archival event store: batches, a migration in the middle of the run
+-- @matrix synchronous=full,normal,off
+-- @require durable
+-- @expect consistent if synchronous=normal
+-- @expect corrupt if synchronous=off
+-- @pragma journal_mode=wal wal_autocheckpoint=8
+-- @workload store.archival batches=20 events=5
+-- @batch events id=batch_id count=batch_count
+-- @schema-version 1,2,3
