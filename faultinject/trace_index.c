@@ -329,8 +329,9 @@ static int index_op(struct trace_index *ix, uint64_t position, struct err *err)
 		add_sync(&inode->syncs, &inode->sync_count, &inode->sync_cap, op->offset, position);
 		return 0;
 	case OP_DIRSYNC_END: {
-		struct index_directory *d =
-			&ix->directories[directory_index(ix, ix->trace->names[op->name])];
+		/* Finding the directory may move the array. */
+		uint32_t directory = directory_index(ix, ix->trace->names[op->name]);
+		struct index_directory *d = &ix->directories[directory];
 		add_sync(&d->syncs, &d->sync_count, &d->sync_cap, op->offset, position);
 		return 0;
 	}

@@ -93,14 +93,14 @@ static void connection_discard(sqlite3 *db)
  */
 struct patience {
 	int left_ms;
-	int round;
+	size_t round;
 };
 
 /* Sleeps a little, longer each time; 0 once patience is at its end. A busy handler of SQLite's. */
 static int patience_wait(void *context, int handler_round)
 {
 	static const int delays_ms[] = {1, 2, 5, 10, 20, 50, 100};
-	const int last = (int)(sizeof(delays_ms) / sizeof(delays_ms[0])) - 1;
+	const size_t last = sizeof(delays_ms) / sizeof(delays_ms[0]) - 1;
 	struct patience *patience = context;
 	int delay_ms;
 

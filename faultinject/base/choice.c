@@ -70,3 +70,19 @@ uint32_t choice_next(struct choice *c, uint32_t n, uint64_t question)
 	c->count++;
 	return answer;
 }
+
+bool choice_advance(const struct choice *c, uint32_t **prefix, size_t *prefix_count)
+{
+	size_t n = c->count;
+
+	while (n > 0 && c->steps[n - 1].answer + 1 == c->steps[n - 1].n)
+		n--;
+	if (n == 0)
+		return false;
+	*prefix = xrealloc(*prefix, n * sizeof **prefix);
+	for (size_t i = 0; i < n; i++)
+		(*prefix)[i] = c->steps[i].answer;
+	(*prefix)[n - 1]++;
+	*prefix_count = n;
+	return true;
+}

@@ -50,6 +50,11 @@ void choice_release(struct choice *c);
 void choice_begin(struct choice *c, const uint32_t *prefix, size_t prefix_count,
 		  uint64_t prefix_hash, enum choice_tail tail);
 
+/* The exhaustive source, like an odometer: sets *prefix (owned by the caller, grown with realloc)
+ * to the answers of the next run after the finished one, last answer fastest. False after the last
+ * of all runs. */
+bool choice_advance(const struct choice *c, uint32_t **prefix, size_t *prefix_count);
+
 /* The answer, in [0, n), to `question`; n >= 1, and n == 1 is answered without being recorded. */
 uint32_t choice_next(struct choice *c, uint32_t n, uint64_t question);
 

@@ -34,8 +34,8 @@
 #define DATABASE_FOLDER "/db/"
 
 enum {
-	LIST_MAX = 1024,		   /* items of each list but `open` */
-	OPEN_MAX = SCENARIO_FILE_SIZE_MAX, /* a statement has at least one byte */
+	LIST_MAX = 1024, /* items of each list but `open` */
+	OPEN_MAX = 1 << 20,
 	MEMBERS_MAX = 3,
 };
 

@@ -106,17 +106,18 @@ static int run(struct search *s, size_t prefix_count, uint64_t prefix_hash, enum
 	choice_begin(&s->choice, s->prefix, prefix_count, prefix_hash, tail);
 	crashdisk_begin(s->disk, &s->choice);
 	s->stats->recoveries++;
-	int rc = s->callbacks->examine(s->callbacks->ctx, s->point, s->disk, &s->choice, ret_next,
-				       err);
+	int rc =
+	    s->callbacks->examine(s->callbacks->ctx, s->point, s->disk, &s->choice, ret_next, err);
 	if (rc != 0)
 		return rc;
 	if (s->choice.diverged || s->choice.count < prefix_count) {
 		const char *question = crashdisk_last_question(s->disk);
-		return err_set(err, ERR_HARNESS,
-			       "a run diverged from its prefix at position %llu: answer %zu of %zu, "
-			       "question: %s",
-			       (unsigned long long)s->point->position, s->choice.count,
-			       prefix_count, question == NULL ? "none" : question);
+		return err_set(
+		    err, ERR_HARNESS,
+		    "a run diverged from its prefix at position %llu: answer %zu of %zu, "
+		    "question: %s",
+		    (unsigned long long)s->point->position, s->choice.count, prefix_count,
+		    question == NULL ? "none" : question);
 	}
 	return 0;
 }

@@ -27,8 +27,7 @@ static void add_point(struct point_list *list, uint64_t position, size_t cut_byt
 }
 
 /* The operation at `position` changes what a crash can leave. */
-static bool changes_disk(const struct trace_index *ix, const struct model *model,
-			 uint64_t position)
+static bool changes_disk(const struct trace_index *ix, const struct model *model, uint64_t position)
 {
 	return index_is_storage_op(trace_at(ix->trace, position)) ||
 	       crashdisk_sync_effective(ix, model, position);

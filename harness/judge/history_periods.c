@@ -81,7 +81,7 @@ struct scan {
 
 bool write_period_is_unlogged(const struct write_period *p)
 {
-	return p->reserved && p->first_database_write != 0 && p->first_log_write == 0;
+	return p->first_database_write != 0 && p->first_log_write == 0;
 }
 
 uint64_t write_period_first_write(const struct write_period *p)
@@ -197,7 +197,7 @@ static void add_event(struct scan *s, struct write_period *p)
 	    .position = s->position,
 	};
 	p->pending_write = 0;
-	p->journal_since = p->database_since = false;
+	p->database_since = false;
 }
 
 /* ---- locks ---- */
@@ -283,10 +283,14 @@ static void journal_finalised(struct scan *s, const struct op *op, size_t file)
 {
 	struct write_period *p = open_period(s, find_actor(s, op), file);
 
-	/* ROLLBACK finalises its journal as well, but unless the cache spilled it leaves the
-	 * database alone; when it did spill, the content is back, which the digests show. */
-	if (p == NULL || !p->journal_since || !p->database_since)
+	if (p == NULL)
 		return;
+	if (!p->database_since) {
+		/* ROLLBACK finalises its journal as well, but unless the cache spilled it leaves
+		 * the database alone. When it did spill, the content is back: the digests show. */
+		p->pending_write = 0;
+		return;
+	}
 	add_event(s, p);
 	p->frame_begin = p->frame_end = 0;
 }
@@ -313,7 +317,6 @@ static void journal_written(struct scan *s, const struct op *op, size_t file)
 	note_log_write(s, p);
 	if (p->first_journal_write == 0)
 		p->first_journal_write = s->position;
-	p->journal_since = true;
 }
 
 /* ---- the database ---- */

@@ -54,9 +54,9 @@ struct write_period {
 	size_t event_count, event_cap;
 
 	/* State of the scan. */
-	unsigned held;			    /* HELD_* bits of a locked period */
-	bool journal_since, database_since; /* written since the last event */
-	uint64_t frame_begin, frame_end;    /* of the last event's WAL frame; 0 = none */
+	unsigned held;			 /* HELD_* bits of a locked period */
+	bool database_since;		 /* written since the last event */
+	uint64_t frame_begin, frame_end; /* of the last event's WAL frame; 0 = none */
 };
 
 struct write_period_list {

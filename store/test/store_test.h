@@ -102,7 +102,7 @@ static inline bool file_exists(const char *path)
 	return access(path, F_OK) == 0;
 }
 
-/* The bytes of a file, which the caller frees; the size of a missing file is 0. */
+/* The bytes of a file, which the caller frees. */
 struct bytes {
 	unsigned char *data;
 	size_t size;
@@ -114,12 +114,15 @@ static inline struct bytes file_bytes(const char *path)
 	struct stat st;
 	FILE *file = fopen(path, "rb");
 
-	if (!file)
-		return bytes;
+	if (!file) {
+		fail_msg("%s is missing", path);
+		abort();
+	}
 	assert_int_equal(fstat(fileno(file), &st), 0);
 	bytes.size = (size_t)st.st_size;
 	bytes.data = malloc(bytes.size + 1);
-	assert_non_null(bytes.data);
+	if (!bytes.data)
+		abort();
 	assert_int_equal(fread(bytes.data, 1, bytes.size, file), bytes.size);
 	fclose(file);
 	return bytes;

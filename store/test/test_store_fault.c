@@ -150,7 +150,7 @@ static void test_kill_while_migrating(void **state)
 				counting_vfs_install();
 				counting_vfs.fault_at = n;
 				counting_vfs.fault_kills = true;
-				store = open_with(folder->store, &options);
+				open_with(folder->store, &options);
 				_exit(0);
 			}
 			status = child_wait(child);
@@ -210,7 +210,7 @@ static void test_kill_while_creating(void **state)
 				counting_vfs_install();
 				counting_vfs.fault_at = n;
 				counting_vfs.fault_kills = true;
-				store = open_with(folder->store, &options);
+				open_with(folder->store, &options);
 				_exit(0);
 			}
 			status = child_wait(child);

@@ -8,6 +8,7 @@
 static void assert_ids(struct store_cursor *cursor, const char *expected)
 {
 	char ids[4096] = "";
+	size_t size = 0;
 	struct store_error err = {0};
 	struct store_record record;
 	bool found = true;
@@ -17,10 +18,9 @@ static void assert_ids(struct store_cursor *cursor, const char *expected)
 			fail_msg("%s: %s", store_code_name(err.code), err.message);
 		if (!found)
 			break;
-		if (ids[0])
-			strcat(ids, " ");
-		assert_true(strlen(ids) + strlen(record.event.event_id) + 2 < sizeof(ids));
-		strcat(ids, record.event.event_id);
+		size += (size_t)snprintf(ids + size, sizeof(ids) - size, "%s%s", size ? " " : "",
+					 record.event.event_id);
+		assert_true(size < sizeof(ids));
 	}
 	/* The end stays the end. */
 	found = true;

@@ -56,6 +56,30 @@ static void test_journal_left(void **state)
 	rig_release(&r);
 }
 
+/* A journal that is finalised over an untouched database is a rollback's, and writes of the
+ * database under the WAL write lock are a checkpoint's: no commit, even if the content changed by
+ * other means. */
+static void test_no_commit_whatever_changed(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, 2);
+	(void)reserve(&r, 0);
+	(void)journal_open(&r, 0);
+	(void)journal_delete(&r, 0);
+	rig_set(&r, 0, 1);
+	(void)unreserve(&r, 0);
+	(void)wal_lock(&r, 1);
+	(void)db_write(&r, 1);
+	rig_set(&r, 1, 1);
+	(void)wal_unlock(&r, 1);
+	rig_build(&r, HISTORY_ACK_LOCK);
+	assert_int_equal(r.h->transaction_count, 2);
+	assert_int_equal(history_commits(r.h), 0);
+	rig_release(&r);
+}
+
 /* A release may be an unlock of everything, which a close does. */
 static void test_close_releases(void **state)
 {
@@ -131,6 +155,7 @@ static void test_shared_locks_are_no_period(void **state)
 	(void)rig_lock(&r, 0, OP_LOCK_SHM, OP_WAL_WRITE_BYTE + 1, 7);
 	(void)rig_lock(&r, 0, 0, OP_WAL_WRITE_BYTE, 1); /* the same number, in the database */
 	(void)db_write(&r, 0);
+	rig_set(&r, 0, 1);
 	(void)rig_unlock(&r, 0, 0, 0, 0);
 	rig_build(&r, HISTORY_ACK_LOCK);
 	assert_int_equal(r.h->transaction_count, 0);
@@ -185,6 +210,27 @@ static void test_frames_in_pieces(void **state)
 		}
 }
 
+/* The bytes of an earlier commit field are not taken for those of a field that is still coming. */
+static void test_field_of_another_frame(void **state)
+{
+	uint8_t frame[RIG_FRAME_SIZE];
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, 1);
+	(void)wal_commit(&r, 0, 1);
+	(void)wal_lock(&r, 0);
+	frame_bytes(frame, 0);
+	for (uint64_t i = 0; i < sizeof frame; i++)
+		(void)rig_write(&r, r.wal[0], wal_frame_at(1) + i, frame + i, 1);
+	rig_set(&r, 0, 2);
+	(void)wal_unlock(&r, 0);
+	rig_build(&r, HISTORY_ACK_LOCK);
+	assert_int_equal(r.h->transaction_count, 2);
+	assert_int_equal(history_commits(r.h), 1);
+	rig_release(&r);
+}
+
 /* The page size comes from the WAL's header where the trace has it, from the database otherwise. */
 static void test_page_size(void **state)
 {
@@ -217,41 +263,110 @@ static void test_page_size(void **state)
 	}
 }
 
-/* A commit frame that is padded to the sector, or written again with its checksums, is one commit
- * over all its files. */
+/* A commit frame that is padded to the sector, or written again with its checksums, or becomes
+ * valid only with the next one, is one commit over all its files. */
 static void test_commit_frame_written_again(void **state)
 {
+	enum { PADDED, REWRITTEN, LATE, WAYS };
+
 	(void)state;
-	for (int again = 0; again < 2; again++) {
+	for (int way = 0; way < WAYS; way++) {
 		uint8_t frame[RIG_FRAME_SIZE];
 		struct rig r;
 
 		rig_init(&r, 2);
+		(void)wal_commit(&r, 0, 7);
 		(void)wal_lock(&r, 0);
 		(void)wal_lock(&r, 1);
 		(void)wal_frame(&r, 0, 0);
 		(void)wal_frame(&r, 0, 5);
-		if (again) {
+		if (way == REWRITTEN) {
 			frame_bytes(frame, 0);
-			(void)rig_write(&r, r.wal[0], wal_frame_at(0), frame, 24);
-			frame_bytes(frame, 5);
 			(void)rig_write(&r, r.wal[0], wal_frame_at(1), frame, 24);
-			rig_set(&r, 0, 1);
+			frame_bytes(frame, 5);
+			(void)rig_write(&r, r.wal[0], wal_frame_at(2), frame, 24);
 		} else {
-			rig_set(&r, 0, 1);
-			(void)wal_frame(&r, 0, 5);
+			if (way == PADDED)
+				rig_set(&r, 0, 1);
 			(void)wal_frame(&r, 0, 5);
 		}
+		rig_set(&r, 0, 1);
 		(void)wal_frame(&r, 1, 5);
 		rig_set(&r, 1, 1);
 		(void)wal_unlock(&r, 0);
 		uint64_t end = wal_unlock(&r, 1);
 		rig_build(&r, HISTORY_ACK_LOCK);
-		assert_int_equal(r.h->transaction_count, 1);
-		assert_int_equal(r.h->transactions[0].file_mask, 3);
-		assert_int_equal(r.h->transactions[0].ack, end);
+		assert_int_equal(r.h->transaction_count, 2);
+		assert_int_equal(r.h->transactions[1].file_mask, 3);
+		assert_int_equal(r.h->transactions[1].ack, end);
+		/* A frame that is written again is known to be the same: nothing to look at. */
+		if (way == REWRITTEN)
+			assert_int_equal(r.observed, 4);
 		rig_release(&r);
 	}
+}
+
+/* A connection that takes a file twice while it holds another has committed twice. */
+static void test_file_taken_twice(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, 2);
+	(void)wal_lock(&r, 1);
+	(void)wal_commit(&r, 0, 1);
+	(void)wal_commit(&r, 0, 2);
+	(void)wal_frame(&r, 1, 5);
+	rig_set(&r, 1, 1);
+	uint64_t end = wal_unlock(&r, 1);
+	(void)ack(&r);
+	rig_build(&r, HISTORY_ACK_LOCK);
+	assert_int_equal(r.h->transaction_count, 2);
+	assert_int_equal(r.h->transactions[0].file_mask, 1);
+	assert_int_equal(r.h->transactions[1].file_mask, 3);
+	assert_int_equal(r.h->transactions[1].ack, end);
+	rig_release(&r);
+}
+
+/* Of two files one was released when the trace ended: no promise yet. */
+static void test_half_released(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, 2);
+	(void)wal_lock(&r, 0);
+	(void)wal_lock(&r, 1);
+	(void)wal_frame(&r, 0, 5);
+	rig_set(&r, 0, 1);
+	(void)wal_frame(&r, 1, 5);
+	rig_set(&r, 1, 1);
+	(void)wal_unlock(&r, 0);
+	rig_build(&r, HISTORY_ACK_LOCK);
+	assert_int_equal(r.h->transaction_count, 1);
+	assert_int_equal(r.h->transactions[0].file_mask, 3);
+	assert_int_equal(r.h->transactions[0].ack, 0);
+	rig_release(&r);
+}
+
+/* The promise of a transaction over two files is the last release. */
+static void test_last_release(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, 2);
+	(void)wal_lock(&r, 0);
+	(void)wal_lock(&r, 1);
+	(void)wal_frame(&r, 0, 5);
+	(void)wal_frame(&r, 1, 5);
+	rig_set(&r, 0, 1);
+	(void)wal_unlock(&r, 1);
+	uint64_t end = wal_unlock(&r, 0);
+	rig_build(&r, HISTORY_ACK_LOCK);
+	assert_int_equal(r.h->transactions[0].ack, end);
+	assert_int_equal(r.h->transactions[0].end, end);
+	rig_release(&r);
 }
 
 /* Exclusive locking mode, rollback journals: the lock stays, each finalised journal commits, and
@@ -357,6 +472,78 @@ static void test_wal_without_locks(void **state)
 	rig_release(&r);
 }
 
+/* One commit without locks ends at its frame; a later unlock (the close) shows that it returned. */
+static void test_one_commit_without_locks(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, 1);
+	(void)wal_frame(&r, 0, 5);
+	rig_set(&r, 0, 1);
+	(void)db_write(&r, 0);
+	uint64_t end = rig_unlock(&r, 0, 0, 0, 0);
+	(void)ack(&r);
+	rig_build(&r, HISTORY_ACK_LOCK);
+	assert_int_equal(r.h->transaction_count, 1);
+	assert_int_equal(r.h->transactions[0].end, 2);
+	assert_int_equal(r.h->transactions[0].ack, end);
+	rig_release(&r);
+}
+
+/* From exclusive back to normal locking mode. */
+static void test_locks_come_back(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, 1);
+	(void)wal_frame(&r, 0, 5);
+	rig_set(&r, 0, 1);
+	uint64_t begin = wal_lock(&r, 0);
+	(void)wal_frame(&r, 0, 5);
+	rig_set(&r, 0, 2);
+	uint64_t end = wal_unlock(&r, 0);
+	rig_build(&r, HISTORY_ACK_LOCK);
+	assert_int_equal(r.h->transaction_count, 2);
+	assert_int_equal(r.h->transactions[0].ack, begin);
+	assert_int_equal(r.h->transactions[1].begin, begin);
+	assert_int_equal(r.h->transactions[1].ack, end);
+	rig_release(&r);
+}
+
+/* A rollback in exclusive locking mode leaves nothing to the transaction that follows. */
+static void test_exclusive_rollback_statement(void **state)
+{
+	(void)state;
+	for (int spilled = 0; spilled < 2; spilled++) {
+		uint64_t first[2], a[2];
+		struct rig r;
+
+		rig_init(&r, 1);
+		(void)delete_commit(&r, 0, 7);
+		(void)reserve(&r, 0);
+		(void)journal_open(&r, 0);
+		if (spilled)
+			(void)db_write(&r, 0);
+		(void)journal_zero(&r, 0);
+		for (int i = 0; i < 2; i++) {
+			first[i] = journal_reuse(&r, 0);
+			(void)db_write(&r, 0);
+			(void)journal_zero(&r, 0);
+			rig_set(&r, 0, i);
+			a[i] = ack(&r);
+		}
+		rig_build(&r, HISTORY_ACK_EXACT);
+		assert_int_equal(r.h->transaction_count, 3);
+		for (int i = 0; i < 2; i++) {
+			assert_int_equal(r.h->transactions[i + 1].first_write, first[i]);
+			assert_int_equal(r.h->transactions[i + 1].ack, a[i]);
+		}
+		rig_release(&r);
+	}
+}
+
 /* After the log was reset, a commit frame at the same place is another commit. */
 static void test_wal_restart(void **state)
 {
@@ -425,6 +612,7 @@ static void test_moved_away(void **state)
 	(void)reserve(&r, 0);
 	(void)db_write(&r, 0);
 	(void)unreserve(&r, 0);
+	(void)ack(&r);
 	rig_build(&r, HISTORY_ACK_LOCK);
 	assert_int_equal(r.h->transaction_count, 0);
 	assert_int_equal(r.observed, 2); /* the start and the end: there was no period */
@@ -436,17 +624,25 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_rollback_modes),
 	    cmocka_unit_test(test_journal_left),
+	    cmocka_unit_test(test_no_commit_whatever_changed),
 	    cmocka_unit_test(test_close_releases),
 	    cmocka_unit_test(test_hot_journal_recovery),
 	    cmocka_unit_test(test_dead_holder),
 	    cmocka_unit_test(test_shared_locks_are_no_period),
 	    cmocka_unit_test(test_wal_without_commit_frame),
 	    cmocka_unit_test(test_frames_in_pieces),
+	    cmocka_unit_test(test_field_of_another_frame),
 	    cmocka_unit_test(test_page_size),
 	    cmocka_unit_test(test_commit_frame_written_again),
+	    cmocka_unit_test(test_file_taken_twice),
+	    cmocka_unit_test(test_half_released),
+	    cmocka_unit_test(test_last_release),
 	    cmocka_unit_test(test_exclusive_rollback),
 	    cmocka_unit_test(test_exclusive_two_files),
 	    cmocka_unit_test(test_wal_without_locks),
+	    cmocka_unit_test(test_one_commit_without_locks),
+	    cmocka_unit_test(test_locks_come_back),
+	    cmocka_unit_test(test_exclusive_rollback_statement),
 	    cmocka_unit_test(test_wal_restart),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_moved_away),

@@ -226,6 +226,11 @@ static void test_reader_error(void **state)
 	bench_reset(&b);
 	fails(&b, INTEGRITY, CORRUPT, "malformed");
 	expect_found(&b, "integrity", GRADE_CORRUPT, "a reader gets an error");
+	/* Legal states that do the same excuse it, query by query. */
+	learn(&b);
+	expect_held(&b);
+	fails(&b, FIRST, CORRUPT, "malformed");
+	expect_found(&b, "integrity", GRADE_CORRUPT, "a reader gets an error");
 	bench_release(&b);
 }
 
@@ -302,6 +307,8 @@ static void test_batch(void **state)
 	answer(&b, FIRST, 4, "7", "3", "5", "5", "8", "6", "5", "5", NULL);
 	expect_found(&b, "batch", GRADE_TORN, "2 batches are broken");
 	answer(&b, FIRST, 4, "7", "3", "3", "5", NULL);
+	expect_found(&b, "batch", GRADE_TORN, "do not agree on a count (3 to 5)");
+	answer(&b, FIRST, 4, "7", "5", "3", "5", NULL);
 	expect_found(&b, "batch", GRADE_TORN, "do not agree on a count (3 to 5)");
 	answer(&b, FIRST, 4, "7", "3", "NULL", "NULL", NULL);
 	expect_found(&b, "batch", GRADE_TORN, "do not agree on a count (NULL to NULL)");
@@ -460,6 +467,27 @@ static void test_history_is_judged(void **state)
 	bench_release(&b);
 }
 
+/* A lesser finding after a worse one does not lift the grade. */
+static void test_worst_grade(void **state)
+{
+	static const struct judge_invariant invariants[] = {{"rule", "SELECT 1"}};
+	static const struct judge_order orders[] = {{"t", "c"}};
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, (struct judge_config){.invariants = invariants,
+					     .invariant_count = 1,
+					     .orders = orders,
+					     .order_count = 1});
+	answer(&b, FIRST, 1, "1", NULL);
+	answer(&b, FIRST + 1, 3, "3", "1", "4", NULL);
+	look(&b);
+	assert_int_equal(b.count, 2);
+	assert_int_equal(b.found[1].grade, GRADE_TORN);
+	assert_int_equal(b.grade, GRADE_CORRUPT);
+	bench_release(&b);
+}
+
 /* Findings that do not fit are counted, not dropped in silence. */
 static void test_too_many_findings(void **state)
 {
@@ -516,6 +544,7 @@ int main(void)
 	    cmocka_unit_test(test_schema_ddl_outside),
 	    cmocka_unit_test(test_schema_unlearned),
 	    cmocka_unit_test(test_history_is_judged),
+	    cmocka_unit_test(test_worst_grade),
 	    cmocka_unit_test(test_too_many_findings),
 	    cmocka_unit_test(test_infos),
 	};

@@ -1,0 +1,378 @@
+/*
+ * See vfs_kill.h.
+ *
+ * A file of ours is a header followed by the real file in the same allocation, as SQLite's own
+ * shims do it (vfstrace.c): struct kill_file, then szOsFile bytes of the unix VFS. Every method
+ * hands its arguments on unchanged. The table of methods has the version of the real file's, so
+ * that SQLite sees no method that is not there.
+ *
+ * Does not fail calls, delay them, or change data; does not see what a process does past SQLite.
+ */
+#include "faultinject/vfs_kill.h"
+
+#include "faultinject/base/assert.h"
+
+#include <signal.h>
+#include <sqlite3.h>
+#include <string.h>
+#include <unistd.h>
+
+struct kill_file {
+	sqlite3_file base; /* what SQLite sees */
+	sqlite3_file *real;
+};
+
+enum { METHODS_VERSION_MAX = 3 };
+
+static struct {
+	sqlite3_vfs *real;
+	struct fi_kill_plan plan;
+	struct fi_kill_counts counts;
+} self;
+
+/* ---- counting and killing ---- */
+
+/* SIGKILL takes the process before kill(2) returns to it; the loop is there so that no caller ever
+ * goes on with its operation. */
+static void end_here(void)
+{
+	for (;;)
+		(void)kill(getpid(), SIGKILL);
+}
+
+static void begin_operation(void)
+{
+	self.counts.operations++;
+	if (self.plan.moment == FI_KILL_BEFORE && self.plan.number == self.counts.operations)
+		end_here();
+}
+
+/* Operations do not nest: SQLite calls the VFS, never the other way round. */
+static int end_operation(int rc)
+{
+	if (self.plan.moment == FI_KILL_AFTER && self.plan.number == self.counts.operations)
+		end_here();
+	return rc;
+}
+
+static sqlite3_file *real_file(sqlite3_file *f)
+{
+	return ((struct kill_file *)f)->real;
+}
+
+/* ---- files ---- */
+
+static int file_close(sqlite3_file *f)
+{
+	sqlite3_file *real = real_file(f);
+
+	begin_operation();
+	return end_operation(real->pMethods->xClose(real));
+}
+
+static int file_read(sqlite3_file *f, void *data, int size, sqlite3_int64 offset)
+{
+	sqlite3_file *real = real_file(f);
+
+	return real->pMethods->xRead(real, data, size, offset);
+}
+
+static int file_write(sqlite3_file *f, const void *data, int size, sqlite3_int64 offset)
+{
+	sqlite3_file *real = real_file(f);
+
+	begin_operation();
+	return end_operation(real->pMethods->xWrite(real, data, size, offset));
+}
+
+static int file_truncate(sqlite3_file *f, sqlite3_int64 size)
+{
+	sqlite3_file *real = real_file(f);
+
+	begin_operation();
+	return end_operation(real->pMethods->xTruncate(real, size));
+}
+
+static int file_sync(sqlite3_file *f, int flags)
+{
+	sqlite3_file *real = real_file(f);
+
+	begin_operation();
+	self.counts.syncs++;
+	if (self.plan.moment == FI_KILL_IN_SYNC && self.plan.number == self.counts.syncs)
+		end_here();
+	return end_operation(real->pMethods->xSync(real, flags));
+}
+
+static int file_size(sqlite3_file *f, sqlite3_int64 *ret_size)
+{
+	sqlite3_file *real = real_file(f);
+
+	return real->pMethods->xFileSize(real, ret_size);
+}
+
+static int file_lock(sqlite3_file *f, int level)
+{
+	sqlite3_file *real = real_file(f);
+
+	begin_operation();
+	return end_operation(real->pMethods->xLock(real, level));
+}
+
+static int file_unlock(sqlite3_file *f, int level)
+{
+	sqlite3_file *real = real_file(f);
+
+	begin_operation();
+	return end_operation(real->pMethods->xUnlock(real, level));
+}
+
+static int file_check_reserved(sqlite3_file *f, int *ret_reserved)
+{
+	sqlite3_file *real = real_file(f);
+
+	return real->pMethods->xCheckReservedLock(real, ret_reserved);
+}
+
+static int file_control(sqlite3_file *f, int op, void *argument)
+{
+	sqlite3_file *real = real_file(f);
+
+	return real->pMethods->xFileControl(real, op, argument);
+}
+
+static int file_sector_size(sqlite3_file *f)
+{
+	sqlite3_file *real = real_file(f);
+
+	return real->pMethods->xSectorSize(real);
+}
+
+static int file_characteristics(sqlite3_file *f)
+{
+	sqlite3_file *real = real_file(f);
+
+	return real->pMethods->xDeviceCharacteristics(real);
+}
+
+static int file_shm_map(sqlite3_file *f, int region, int size, int extend, void volatile **ret_map)
+{
+	sqlite3_file *real = real_file(f);
+
+	begin_operation();
+	return end_operation(real->pMethods->xShmMap(real, region, size, extend, ret_map));
+}
+
+static int file_shm_lock(sqlite3_file *f, int offset, int count, int flags)
+{
+	sqlite3_file *real = real_file(f);
+
+	begin_operation();
+	return end_operation(real->pMethods->xShmLock(real, offset, count, flags));
+}
+
+static void file_shm_barrier(sqlite3_file *f)
+{
+	sqlite3_file *real = real_file(f);
+
+	real->pMethods->xShmBarrier(real);
+}
+
+static int file_shm_unmap(sqlite3_file *f, int delete_flag)
+{
+	sqlite3_file *real = real_file(f);
+
+	begin_operation();
+	return end_operation(real->pMethods->xShmUnmap(real, delete_flag));
+}
+
+static int file_fetch(sqlite3_file *f, sqlite3_int64 offset, int size, void **ret_page)
+{
+	sqlite3_file *real = real_file(f);
+
+	return real->pMethods->xFetch(real, offset, size, ret_page);
+}
+
+static int file_unfetch(sqlite3_file *f, sqlite3_int64 offset, void *page)
+{
+	sqlite3_file *real = real_file(f);
+
+	return real->pMethods->xUnfetch(real, offset, page);
+}
+
+#define METHODS(version)                                                                           \
+	{                                                                                          \
+		.iVersion = (version), .xClose = file_close, .xRead = file_read,                   \
+		.xWrite = file_write, .xTruncate = file_truncate, .xSync = file_sync,              \
+		.xFileSize = file_size, .xLock = file_lock, .xUnlock = file_unlock,                \
+		.xCheckReservedLock = file_check_reserved, .xFileControl = file_control,           \
+		.xSectorSize = file_sector_size, .xDeviceCharacteristics = file_characteristics,   \
+		.xShmMap = file_shm_map, .xShmLock = file_shm_lock,                                \
+		.xShmBarrier = file_shm_barrier, .xShmUnmap = file_shm_unmap,                      \
+		.xFetch = file_fetch, .xUnfetch = file_unfetch,                                    \
+	}
+
+static const sqlite3_io_methods methods[METHODS_VERSION_MAX] = {METHODS(1), METHODS(2), METHODS(3)};
+
+/* ---- the VFS ---- */
+
+static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *ret_flags)
+{
+	struct kill_file *file = (struct kill_file *)f;
+
+	(void)vfs;
+	file->base.pMethods = NULL;
+	file->real = (sqlite3_file *)&file[1];
+	begin_operation();
+	int rc = self.real->xOpen(self.real, name, file->real, flags, ret_flags);
+
+	/* A file that could not be opened may still have methods, and is then closed by SQLite. */
+	if (file->real->pMethods != NULL) {
+		int version = file->real->pMethods->iVersion;
+
+		ASSERT_OP(version, >=, 1);
+		file->base.pMethods =
+		    &methods[(version < METHODS_VERSION_MAX ? version : METHODS_VERSION_MAX) - 1];
+	}
+	return end_operation(rc);
+}
+
+static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_directory)
+{
+	(void)vfs;
+	begin_operation();
+	return end_operation(self.real->xDelete(self.real, name, sync_directory));
+}
+
+static int vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *ret_result)
+{
+	(void)vfs;
+	return self.real->xAccess(self.real, name, flags, ret_result);
+}
+
+static int vfs_full_pathname(sqlite3_vfs *vfs, const char *name, int size, char *ret_name)
+{
+	(void)vfs;
+	return self.real->xFullPathname(self.real, name, size, ret_name);
+}
+
+static void *vfs_dl_open(sqlite3_vfs *vfs, const char *name)
+{
+	(void)vfs;
+	return self.real->xDlOpen(self.real, name);
+}
+
+static void vfs_dl_error(sqlite3_vfs *vfs, int size, char *ret_message)
+{
+	(void)vfs;
+	self.real->xDlError(self.real, size, ret_message);
+}
+
+static void (*vfs_dl_sym(sqlite3_vfs *vfs, void *library, const char *symbol))(void)
+{
+	(void)vfs;
+	return self.real->xDlSym(self.real, library, symbol);
+}
+
+static void vfs_dl_close(sqlite3_vfs *vfs, void *library)
+{
+	(void)vfs;
+	self.real->xDlClose(self.real, library);
+}
+
+static int vfs_randomness(sqlite3_vfs *vfs, int size, char *ret_bytes)
+{
+	(void)vfs;
+	return self.real->xRandomness(self.real, size, ret_bytes);
+}
+
+static int vfs_sleep(sqlite3_vfs *vfs, int microseconds)
+{
+	(void)vfs;
+	return self.real->xSleep(self.real, microseconds);
+}
+
+static int vfs_current_time(sqlite3_vfs *vfs, double *ret_days)
+{
+	(void)vfs;
+	return self.real->xCurrentTime(self.real, ret_days);
+}
+
+static int vfs_last_error(sqlite3_vfs *vfs, int size, char *ret_message)
+{
+	(void)vfs;
+	return self.real->xGetLastError(self.real, size, ret_message);
+}
+
+static int vfs_current_time_ms(sqlite3_vfs *vfs, sqlite3_int64 *ret_milliseconds)
+{
+	(void)vfs;
+	return self.real->xCurrentTimeInt64(self.real, ret_milliseconds);
+}
+
+static int vfs_set_system_call(sqlite3_vfs *vfs, const char *name, sqlite3_syscall_ptr call)
+{
+	(void)vfs;
+	return self.real->xSetSystemCall(self.real, name, call);
+}
+
+static sqlite3_syscall_ptr vfs_get_system_call(sqlite3_vfs *vfs, const char *name)
+{
+	(void)vfs;
+	return self.real->xGetSystemCall(self.real, name);
+}
+
+static const char *vfs_next_system_call(sqlite3_vfs *vfs, const char *name)
+{
+	(void)vfs;
+	return self.real->xNextSystemCall(self.real, name);
+}
+
+int fi_vfs_kill_register(struct err *err)
+{
+	static sqlite3_vfs vfs = {
+	    .zName = FI_VFS_KILL_NAME,
+	    .xOpen = vfs_open,
+	    .xDelete = vfs_delete,
+	    .xAccess = vfs_access,
+	    .xFullPathname = vfs_full_pathname,
+	    .xDlOpen = vfs_dl_open,
+	    .xDlError = vfs_dl_error,
+	    .xDlSym = vfs_dl_sym,
+	    .xDlClose = vfs_dl_close,
+	    .xRandomness = vfs_randomness,
+	    .xSleep = vfs_sleep,
+	    .xCurrentTime = vfs_current_time,
+	    .xGetLastError = vfs_last_error,
+	    .xCurrentTimeInt64 = vfs_current_time_ms,
+	    .xSetSystemCall = vfs_set_system_call,
+	    .xGetSystemCall = vfs_get_system_call,
+	    .xNextSystemCall = vfs_next_system_call,
+	};
+	sqlite3_vfs *real = sqlite3_vfs_find("unix");
+
+	/* os_unix has been at version 3 since SQLite 3.7.6. */
+	if (real == NULL || real->iVersion < 3)
+		return err_set(err, ERR_SQLITE, "SQLite has no \"unix\" VFS of version 3");
+	self.real = real;
+	vfs.iVersion = 3;
+	vfs.szOsFile = (int)sizeof(struct kill_file) + real->szOsFile;
+	vfs.mxPathname = real->mxPathname;
+	int rc = sqlite3_vfs_register(&vfs, 1);
+
+	if (rc != SQLITE_OK)
+		return err_set(err, ERR_SQLITE, "cannot register the VFS \"%s\": %s",
+			       FI_VFS_KILL_NAME, sqlite3_errstr(rc));
+	return 0;
+}
+
+void fi_vfs_kill_arm(struct fi_kill_plan plan)
+{
+	self.plan = plan;
+	memset(&self.counts, 0, sizeof self.counts);
+}
+
+struct fi_kill_counts fi_vfs_kill_counts(void)
+{
+	return self.counts;
+}

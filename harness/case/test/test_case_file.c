@@ -1,0 +1,919 @@
+/*
+ * Case files: bytes, tokens, and the folder that they are in. Damage is tried exhaustively on a
+ * small case; what a stranger can write behind a correct checksum is tried field by field.
+ */
+#include "harness/case/case_file.h"
+
+#include "faultinject/base/hash.h"
+#include "harness/case/test/case_sample.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { HEADER_SIZE = 32, CHECKSUM_SIZE = 16 };
+
+/* ---- helpers */
+
+static void put_u64(uint8_t *p, uint64_t v)
+{
+	for (int i = 0; i < 8; i++)
+		p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static void repair_checksum(struct buf *b)
+{
+	struct digest hash = hash128(b->data, b->size - CHECKSUM_SIZE);
+
+	put_u64(b->data + b->size - 16, hash.lo);
+	put_u64(b->data + b->size - 8, hash.hi);
+}
+
+static void expect_said(const char *message, const char *part)
+{
+	if (strstr(message, part) == NULL)
+		fail_msg("'%s' does not say '%s'", message, part);
+}
+
+static void expect_refused(const void *data, size_t size, const char *part)
+{
+	struct case_file *const untouched = (struct case_file *)&put_u64;
+	struct case_file *c = untouched;
+	struct err err = ERR_INIT;
+
+	assert_int_equal(case_file_decode(data, size, &c, &err), ERR_INPUT);
+	assert_ptr_equal(c, untouched);
+	assert_int_equal(err.code, ERR_INPUT);
+	expect_said(err.message, part);
+}
+
+static struct case_file *decoded(const void *data, size_t size)
+{
+	struct case_file *c = NULL;
+	struct err err = ERR_INIT;
+
+	if (case_file_decode(data, size, &c, &err) != 0)
+		fail_msg("%s", err.message);
+	return c;
+}
+
+static void expect_same_trace(const struct trace *a, const struct trace *b)
+{
+	assert_string_equal(a->producer, b->producer);
+	assert_int_equal(a->device.sector_size_bytes, b->device.sector_size_bytes);
+	assert_int_equal(a->base_count, b->base_count);
+	assert_int_equal(a->op_count, b->op_count);
+	for (uint64_t p = 1; p <= a->op_count; p++) {
+		const struct op *x = trace_at(a, p), *y = trace_at(b, p);
+
+		assert_int_equal(x->kind, y->kind);
+		assert_int_equal(x->offset, y->offset);
+		assert_int_equal(x->size, y->size);
+		assert_int_equal(x->data != NULL, y->data != NULL);
+		if (x->data != NULL)
+			assert_memory_equal(x->data, y->data, x->size);
+	}
+}
+
+static void expect_same(const struct case_file *a, const struct case_file *b)
+{
+	json_t *x = subject_to_json(a->subject), *y = subject_to_json(b->subject);
+
+	assert_true(json_equal(x, y)); /* field by field in test_subject */
+	json_decref(x);
+	json_decref(y);
+	expect_same_trace(a->trace, b->trace);
+	assert_int_equal(a->state.position, b->state.position);
+	assert_int_equal(a->state.has_cut, b->state.has_cut);
+	assert_int_equal(a->state.cut_bytes, b->state.cut_bytes);
+	assert_int_equal(a->state.answer_count, b->state.answer_count);
+	for (size_t i = 0; i < a->state.answer_count; i++)
+		assert_int_equal(a->state.answers[i], b->state.answers[i]);
+	assert_string_equal(a->finding.oracle, b->finding.oracle);
+	assert_int_equal(a->finding.grade, b->finding.grade);
+	assert_string_equal(a->finding.message, b->finding.message);
+	assert_string_equal(a->plugpull_version, b->plugpull_version);
+	assert_string_equal(a->sqlite_version, b->sqlite_version);
+}
+
+static void set_string(char **string, const char *value)
+{
+	free(*string);
+	*string = strdup(value);
+}
+
+/* Encodes and decodes `c`, compares, and releases it. */
+static void expect_round_trip(struct case_file *c)
+{
+	struct buf first = {0}, second = {0};
+
+	case_file_encode(c, &first);
+	struct case_file *again = decoded(first.data, first.size);
+
+	expect_same(c, again);
+	case_file_encode(again, &second);
+	assert_int_equal(first.size, second.size);
+	assert_memory_equal(first.data, second.data, first.size);
+	case_file_free(c);
+	case_file_free(again);
+	buf_release(&first);
+	buf_release(&second);
+}
+
+/* ---- bytes */
+
+/* A case survives its file in every field, whatever is absent or extreme. */
+static void test_round_trip(void **state)
+{
+	struct case_file *c;
+
+	(void)state;
+	expect_round_trip(sample_case());
+	c = sample_case();
+	c->state.has_cut = false;
+	c->state.cut_bytes = 0;
+	c->state.position = 0;
+	c->state.answer_count = 0;
+	c->finding.grade = GRADE_NONE;
+	set_string(&c->finding.message, "");
+	expect_round_trip(c);
+	for (int grade = GRADE_CORRUPT; grade <= GRADE_DURABLE; grade++) {
+		c = sample_case();
+		c->finding.grade = (enum grade)grade;
+		expect_round_trip(c);
+	}
+	c = sample_case();
+	free(c->state.answers);
+	c->state.answer_count = CASE_ANSWERS_MAX;
+	c->state.answers = calloc(CASE_ANSWERS_MAX, sizeof *c->state.answers);
+	for (size_t i = 0; i < CASE_ANSWERS_MAX; i++)
+		c->state.answers[i] = (uint32_t)(i * 2654435761u);
+	expect_round_trip(c);
+	case_file_free(NULL);
+}
+
+/* A message that was cut inside a character is readable again, and still the same case. */
+static void test_message_bytes(void **state)
+{
+	struct case_file *c = sample_case();
+	struct buf b = {0};
+
+	(void)state;
+	set_string(&c->finding.message, "gr\xC3\xBC\xC3");
+	case_file_encode(c, &b);
+	struct case_file *again = decoded(b.data, b.size);
+
+	assert_string_equal(again->finding.message, "gr\xC3\xBC\xEF\xBF\xBD");
+	case_file_free(c);
+	case_file_free(again);
+	buf_release(&b);
+}
+
+/* Encoding appends, so that a case can stand behind something else in a buffer. */
+static void test_encode_appends(void **state)
+{
+	struct case_file *c = sample_case();
+	struct buf alone = {0}, behind = {0};
+
+	(void)state;
+	case_file_encode(c, &alone);
+	buf_append(&behind, "abc", 3);
+	case_file_encode(c, &behind);
+	assert_int_equal(behind.size, alone.size + 3);
+	assert_memory_equal(behind.data + 3, alone.data, alone.size);
+	case_file_free(c);
+	buf_release(&alone);
+	buf_release(&behind);
+}
+
+/* No beginning of a case file is one, nor is one with something behind it. */
+static void test_every_truncation(void **state)
+{
+	struct case_file *c = sample_case();
+	struct buf b = {0};
+
+	(void)state;
+	case_file_encode(c, &b);
+	for (size_t size = 0; size < b.size; size++) {
+		/* Of exactly this size, so that the sanitizer sees a read beyond it. */
+		uint8_t *cut = xmalloc(size);
+
+		memcpy(cut, b.data, size);
+		expect_refused(cut, size, "");
+		free(cut);
+	}
+	for (unsigned tail = 0; tail <= 255; tail++) {
+		buf_put_u8(&b, (uint8_t)tail);
+		expect_refused(b.data, b.size, "damaged");
+		b.size--;
+	}
+	case_file_free(c);
+	buf_release(&b);
+}
+
+/* A single wrong bit anywhere is noticed. */
+static void test_every_bit(void **state)
+{
+	struct case_file *c = sample_case();
+	struct buf b = {0};
+
+	(void)state;
+	case_file_encode(c, &b);
+	for (size_t bit = 0; bit < 8 * b.size; bit++) {
+		b.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		expect_refused(b.data, b.size, "");
+		b.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	case_file_free(decoded(b.data, b.size));
+	case_file_free(c);
+	buf_release(&b);
+}
+
+/* A later format is called that, with a wrong checksum too; format 0 never was. */
+static void test_format(void **state)
+{
+	struct case_file *c = sample_case();
+	struct buf b = {0};
+
+	(void)state;
+	case_file_encode(c, &b);
+	b.data[8] = CASE_FORMAT + 1;
+	expect_refused(b.data, b.size, "format 2 is newer than this program reads");
+	expect_refused(b.data, HEADER_SIZE, "format 2 is newer than this program reads");
+	b.data[11] = 0xFF;
+	repair_checksum(&b);
+	expect_refused(b.data, b.size, "format 4278190082 is newer than this program reads");
+	b.data[8] = b.data[11] = 0;
+	repair_checksum(&b);
+	expect_refused(b.data, b.size, "damaged");
+	b.data[8] = CASE_FORMAT;
+	b.data[12] = 1;
+	repair_checksum(&b);
+	expect_refused(b.data, b.size, "damaged");
+	expect_refused("SQLite format 3", 15, "not a case file");
+	expect_refused("", 0, "not a case file");
+	expect_refused("pp-case", 7, "ends inside its header");
+	case_file_free(c);
+	buf_release(&b);
+}
+
+/* Sizes that the file does not back are refused before anything is allocated for them. */
+static void test_sizes(void **state)
+{
+	static const uint64_t sizes[] = {0,
+					 1,
+					 1 << 20,
+					 UINT32_MAX,
+					 (uint64_t)1 << 40,
+					 INT64_MAX,
+					 UINT64_MAX,
+					 UINT64_MAX - HEADER_SIZE};
+	struct case_file *c = sample_case();
+	struct buf b = {0};
+	uint8_t sane[16];
+
+	(void)state;
+	case_file_encode(c, &b);
+	memcpy(sane, b.data + 16, sizeof sane);
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		for (size_t at = 16; at <= 24; at += 8) {
+			put_u64(b.data + at, sizes[i]);
+			repair_checksum(&b);
+			expect_refused(b.data, b.size, "damaged");
+			memcpy(b.data + 16, sane, sizeof sane);
+		}
+	}
+	/* The same sum, another border. */
+	b.data[16]++;
+	b.data[24]--;
+	repair_checksum(&b);
+	expect_refused(b.data, b.size, "trace: byte 0");
+	case_file_free(c);
+	buf_release(&b);
+}
+
+/* ---- the JSON behind a correct checksum */
+
+/* The sample, with `json` in place of its own. */
+static void with_json(const char *json, size_t size, struct buf *ret)
+{
+	struct case_file *c = sample_case();
+
+	buf_clear(ret);
+	case_file_encode(c, ret);
+
+	uint64_t own = ret->data[16] | (uint64_t)ret->data[17] << 8;
+	size_t rest = ret->size - HEADER_SIZE - own;
+	uint8_t *tail = xmalloc(rest);
+
+	memcpy(tail, ret->data + HEADER_SIZE + own, rest);
+	ret->size = HEADER_SIZE;
+	buf_append(ret, json, size);
+	buf_append(ret, tail, rest);
+	put_u64(ret->data + 16, size);
+	repair_checksum(ret);
+	free(tail);
+	case_file_free(c);
+}
+
+static void expect_json_refused(const char *json, size_t size, const char *part)
+{
+	struct buf b = {0};
+
+	with_json(json, size, &b);
+	expect_refused(b.data, b.size, part);
+	buf_release(&b);
+}
+
+static char *sample_json(void)
+{
+	struct case_file *c = sample_case();
+	struct buf b = {0};
+
+	case_file_encode(c, &b);
+
+	char *json = strndup((char *)b.data + HEADER_SIZE, b.data[16] | (size_t)b.data[17] << 8);
+
+	case_file_free(c);
+	buf_release(&b);
+	return json;
+}
+
+/* Refused when the first `from` of the sample's JSON becomes `to`. */
+static void expect_edit_refused(const char *from, const char *to, const char *part)
+{
+	char *json = sample_json();
+	char *at = strstr(json, from);
+
+	assert_non_null(at);
+	char *edited = xasprintf("%.*s%s%s", (int)(at - json), json, to, at + strlen(from));
+
+	expect_json_refused(edited, strlen(edited), part);
+	free(edited);
+	free(json);
+}
+
+/* Each value of state, finding and versions has one type and its bounds; each key is needed. */
+static void test_json_fields(void **state)
+{
+	static const struct {
+		const char *from, *to, *part;
+	} edits[] = {
+	    {"\"position\":2", "\"position\":4", "position 4 of a trace of 3 operations"},
+	    {"\"position\":2", "\"position\":-1", "position"},
+	    {"\"position\":2", "\"position\":2.0", "position"},
+	    {"\"position\":2", "\"position\":9223372036854775808", "malformed"},
+	    {"\"position\":2", "\"position\":null", "position"},
+	    {"\"position\":2", "\"position\":1", "only a write can be cut"},
+	    {"\"position\":2", "\"position\":3", "only a write can be cut"},
+	    {"\"position\":2", "\"position\":0", "only a write can be cut"},
+	    {"\"position\":2", "\"where\":2", "position"},
+	    {"\"cut_bytes\":2", "\"cut_bytes\":6", "beyond its end"},
+	    {"\"cut_bytes\":2", "\"cut_bytes\":-1", "cut_bytes"},
+	    {"\"cut_bytes\":2", "\"cut_bytes\":false", "cut_bytes"},
+	    {"\"cut_bytes\":2", "\"cut\":2", "cut_bytes"},
+	    {"\"answers\":[0,", "\"answers\":[-1,", "answer"},
+	    {"\"answers\":[0,", "\"answers\":[4294967296,", "answer"},
+	    {"\"answers\":[0,", "\"answers\":[\"0\",", "answer"},
+	    {"\"answers\":[0,1,4294967295,0]", "\"answers\":null", "answers"},
+	    {"\"answers\":[0,1,4294967295,0]", "\"answer\":[]", "answers"},
+	    {"\"oracle\":\"history\"", "\"oracle\":\"\"", "oracle"},
+	    {"\"oracle\":\"history\"", "\"oracle\":1", "oracle"},
+	    {"\"oracle\":\"history\"", "\"oracle\":\"\\u0000\"", "malformed"},
+	    {"\"grade\":\"torn\"", "\"grade\":\"best\"", "grade"},
+	    {"\"grade\":\"torn\"", "\"grade\":1", "grade"},
+	    {"\"grade\":\"torn\"", "\"rank\":\"torn\"", "grade"},
+	    {"\"message\":\"a", "\"massage\":\"a", "message"},
+	    {"\"sqlite\":\"3.40.1\"", "\"sqlite\":3.40", "sqlite"},
+	    {"\"plugpull\":\"0.1.0\"", "\"plugpull\":null", "plugpull"},
+	    {"\"versions\":{", "\"versions\":{\"more\":1,", "unknown key"},
+	    {"\"finding\":{", "\"finding\":{\"more\":1,", "unknown key"},
+	    {"\"state\":{", "\"state\":{\"more\":1,", "unknown key"},
+	    {"{\"finding\"", "{\"more\":1,\"finding\"", "unknown key"},
+	    {"\"versions\":", "\"version\":", "versions"},
+	    {"\"versions\":", "\"versions\":[],\"versions\":", "malformed"},
+	    {"\"seed\":", "\"seed\":\"1\",\"seed\":", "malformed"},
+	    {"\"seed\":\"1", "\"seed\":\"x", "subject: 'seed'"},
+	    {"{\"finding\"", "{}{\"finding\"", "malformed"},
+	    {"{\"finding\"", "{\"finding\"\xFF", "malformed"},
+	    {"\"position\":2", "\"position\":2 x", "malformed"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++)
+		expect_edit_refused(edits[i].from, edits[i].to, edits[i].part);
+	expect_json_refused("", 0, "malformed");
+	expect_json_refused("[]", 2, "key");
+	expect_json_refused("null", 4, "malformed");
+	expect_json_refused("{}", 2, "key");
+}
+
+/* A write may be cut at both of its ends. */
+static void test_cut_bounds(void **state)
+{
+	struct case_file *c = sample_case();
+
+	(void)state;
+	c->state.cut_bytes = SAMPLE_WRITE_SIZE;
+	expect_round_trip(c);
+	c = sample_case();
+	c->state.cut_bytes = 0;
+	expect_round_trip(c);
+	c = sample_case();
+	c->state.has_cut = false;
+	c->state.cut_bytes = 0;
+	c->state.position = SAMPLE_OPS;
+	expect_round_trip(c);
+}
+
+/* JSON that would take far more memory than its size is refused before it is parsed; commas and
+ * brackets in strings do not count. */
+static void test_json_bombs(void **state)
+{
+	const size_t size = 12 << 20;
+	char *json = xmalloc(size);
+
+	(void)state;
+	memset(json, '[', size);
+	expect_json_refused(json, size, "more values");
+	for (size_t i = 1; i < size; i += 2)
+		memcpy(json + i, "0,", i + 1 < size ? 2 : 1);
+	expect_json_refused(json, size, "more values");
+	memset(json, '[', 3000); /* fewer than the bound, and deeper than anyone should recurse */
+	expect_json_refused(json, 3000, "malformed");
+	free(json);
+
+	struct case_file *c = sample_case();
+	struct subject *s = c->subject;
+	struct buf sql = {0}, bytes = {0};
+
+	for (int i = 0; i < 1 << 17; i++)
+		buf_printf(&sql, "[{,:\\\",[{,:,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,");
+	set_string(&s->open[0], buf_str(&sql));
+	case_file_encode(c, &bytes);
+	case_file_free(decoded(bytes.data, bytes.size));
+	buf_release(&sql);
+	buf_release(&bytes);
+	case_file_free(c);
+}
+
+/* One answer too many. */
+static void test_answers_max(void **state)
+{
+	struct buf answers = {0};
+
+	(void)state;
+	buf_printf(&answers, "\"answers\":[0");
+	for (size_t i = 0; i < CASE_ANSWERS_MAX; i++)
+		buf_append(&answers, ",0", 2);
+	buf_printf(&answers, "]");
+	expect_edit_refused("\"answers\":[0,1,4294967295,0]", buf_str(&answers),
+			    "'answers': 1048577");
+	buf_release(&answers);
+}
+
+/* ---- tokens */
+
+static void token_of(struct case_file *c, char ret[CASE_TOKEN_SIZE])
+{
+	case_file_token(c, ret);
+	case_file_free(c);
+}
+
+/* The token of the sample, for ever: a build for which it is another cannot find old cases, and
+ * needs another prefix. */
+static void test_token_fixed(void **state)
+{
+	char token[CASE_TOKEN_SIZE];
+
+	(void)state;
+	token_of(sample_case(), token);
+	assert_string_equal(token, "pp1-43af6f4e170d479f27982985acf5dd49");
+}
+
+/* Who found it and in which words is no part of the token. */
+static void test_token_same(void **state)
+{
+	struct case_file *c = sample_case_with_producer("plugpull 9, SQLite 4");
+	char token[CASE_TOKEN_SIZE], other[CASE_TOKEN_SIZE];
+
+	(void)state;
+	token_of(sample_case(), token);
+	set_string(&c->finding.message, "other words");
+	set_string(&c->plugpull_version, "9");
+	set_string(&c->sqlite_version, "4");
+	token_of(c, other);
+	assert_string_equal(token, other);
+
+	struct buf b = {0};
+
+	c = sample_case();
+	case_file_encode(c, &b);
+	token_of(decoded(b.data, b.size), other);
+	assert_string_equal(token, other);
+	case_file_free(c);
+	buf_release(&b);
+}
+
+/* Everything else is: no two of these cases share one. */
+static void test_token_differs(void **state)
+{
+	enum { CASES = 12 };
+	char tokens[CASES][CASE_TOKEN_SIZE];
+	struct op truncate = {.kind = OP_TRUNCATE, .process = 1, .inode = 2};
+
+	(void)state;
+	for (int i = 0; i < CASES; i++) {
+		struct case_file *c = sample_case();
+
+		switch (i) {
+		case 1:
+			c->subject->seed--;
+			break;
+		case 2:
+			set_string(&c->subject->id, "another");
+			break;
+		case 3:
+			set_string(&c->subject->pragmas.items[1].value, "delete");
+			break;
+		case 4:
+			c->state.position++;
+			break;
+		case 5:
+			c->state.cut_bytes++;
+			break;
+		case 6:
+			c->state.has_cut = false;
+			break;
+		case 7:
+			c->state.answers[3] = 1;
+			break;
+		case 8:
+			c->state.answer_count--;
+			break;
+		case 9:
+			set_string(&c->finding.oracle, "batch");
+			break;
+		case 10:
+			c->finding.grade = GRADE_CORRUPT;
+			break;
+		case 11:
+			trace_append(c->trace, &truncate);
+			break;
+		default:
+			break;
+		}
+		token_of(c, tokens[i]);
+		for (int k = 0; k < i; k++)
+			assert_string_not_equal(tokens[i], tokens[k]);
+	}
+}
+
+/* ---- the folder */
+
+struct folder {
+	char top[64];	 /* removed at the end, with everything below */
+	char cases[128]; /* below it; does not exist yet */
+	char token[CASE_TOKEN_SIZE];
+	char file[512]; /* of the sample's case */
+};
+
+static int folder_setup(void **state)
+{
+	struct folder *f = calloc(1, sizeof *f);
+	char *c = strcpy(f->top, "/tmp/plugpull-case-XXXXXX");
+
+	if (mkdtemp(c) == NULL)
+		return -1;
+	(void)snprintf(f->cases, sizeof f->cases, "%s/.plugpull/cases", f->top);
+	token_of(sample_case(), f->token);
+	(void)snprintf(f->file, sizeof f->file, "%s/%s.ppcase", f->cases, f->token);
+	*state = f;
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static int folder_teardown(void **state)
+{
+	struct folder *f = *state;
+	int rc = nftw(f->top, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+
+	free(f);
+	return rc;
+}
+
+static int save_sample(const struct folder *f, struct err *err)
+{
+	struct case_file *c = sample_case();
+	int rc = case_file_save(c, f->cases, err);
+
+	case_file_free(c);
+	return rc;
+}
+
+static void expect_saved(const struct folder *f)
+{
+	struct err err = ERR_INIT;
+
+	if (save_sample(f, &err) != 0)
+		fail_msg("%s", err.message);
+}
+
+static void expect_loads(const struct folder *f, const char *token_or_path)
+{
+	struct case_file *c = NULL, *sample = sample_case();
+	struct err err = ERR_INIT;
+
+	if (case_file_load(token_or_path, f->cases, &c, &err) != 0)
+		fail_msg("%s", err.message);
+	expect_same(sample, c);
+	case_file_free(c);
+	case_file_free(sample);
+}
+
+static void expect_load_refused(const struct folder *f, const char *token_or_path, int code,
+				const char *part)
+{
+	struct case_file *c = NULL;
+	struct err err = ERR_INIT;
+
+	assert_int_equal(case_file_load(token_or_path, f->cases, &c, &err), code);
+	assert_null(c);
+	expect_said(err.message, part);
+}
+
+static size_t entries(const char *path)
+{
+	DIR *dir = opendir(path);
+	size_t count = 0;
+
+	if (dir == NULL)
+		return 0;
+	while (readdir(dir) != NULL)
+		count++;
+	closedir(dir);
+	return count - 2; /* "." and ".." */
+}
+
+static void write_file(const char *path, const void *data, size_t size)
+{
+	FILE *out = fopen(path, "w");
+
+	assert_non_null(out);
+	assert_int_equal(fwrite(data, 1, size, out), size);
+	assert_int_equal(fclose(out), 0);
+}
+
+static unsigned mode_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_mode & 07777;
+}
+
+static ino_t inode_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_ino;
+}
+
+/* A saved case is found by its token and by its path; folders and file are private, whatever the
+ * umask, and nothing else is left beside it. */
+static void test_save_and_load(void **state)
+{
+	struct folder *f = *state;
+	mode_t old = umask(0);
+	char parent[128];
+
+	expect_saved(f);
+	umask(old);
+	expect_loads(f, f->token);
+	expect_loads(f, f->file);
+	assert_int_equal(mode_of(f->file), 0600);
+	assert_int_equal(mode_of(f->cases), 0700);
+	(void)snprintf(parent, sizeof parent, "%s/.plugpull", f->top);
+	assert_int_equal(mode_of(parent), 0700);
+	assert_int_equal(entries(f->cases), 1);
+}
+
+/* A relative folder, with slashes to spare, below the working folder. */
+static void test_save_relative(void **state)
+{
+	struct folder *f = *state;
+	struct case_file *c = sample_case(), *again = NULL;
+	struct err err = ERR_INIT;
+	int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_int_equal(chdir(f->top), 0);
+	int saved = case_file_save(c, ".plugpull//cases/", &err);
+	int loaded = case_file_load(f->token, ".plugpull/cases", &again, &err);
+
+	assert_int_equal(fchdir(here), 0);
+	close(here);
+	assert_int_equal(saved, 0);
+	assert_int_equal(loaded, 0);
+	expect_loads(f, f->token);
+	case_file_free(c);
+	case_file_free(again);
+}
+
+/* A case that is there stays as it is; one that is damaged is replaced. */
+static void test_save_again(void **state)
+{
+	struct folder *f = *state;
+	struct buf b = {0};
+	struct case_file *c = sample_case();
+
+	expect_saved(f);
+	ino_t inode = inode_of(f->file);
+
+	expect_saved(f);
+	assert_true(inode_of(f->file) == inode);
+	write_file(f->file, "pp-case\n", 8);
+	expect_saved(f);
+	expect_loads(f, f->token);
+	/* Whole, but another case. */
+	c->subject->seed = 5;
+	case_file_encode(c, &b);
+	write_file(f->file, b.data, b.size);
+	expect_load_refused(f, f->token, ERR_INPUT, "holds another case");
+	expect_saved(f);
+	expect_loads(f, f->token);
+	assert_int_equal(entries(f->cases), 1);
+	case_file_free(c);
+	buf_release(&b);
+}
+
+/* What cannot be loaded says why: no such token, neither token nor file, no case, damage. */
+static void test_load_errors(void **state)
+{
+	struct folder *f = *state;
+	char text[600], name[128];
+	struct buf b = {0};
+	struct case_file *c = sample_case();
+
+	(void)snprintf(text, sizeof text, "no case %s below %s", f->token, f->cases);
+	expect_load_refused(f, f->token, ERR_INPUT, text);
+
+	static const char *const neither[] = {
+	    "xyz",
+	    "",
+	    "pp1-",
+	    "pp1-0123456789abcdef0123456789abcde",
+	    "pp1-0123456789abcdef0123456789abcdef0",
+	    "pp1-0123456789ABCDEF0123456789abcdef",
+	    "pp1-../../../../../../../../../etc/aa",
+	    "pp2-0123456789abcdef0123456789abcdef",
+	    "/dev/null/x",
+	};
+
+	for (size_t i = 0; i < sizeof neither / sizeof neither[0]; i++) {
+		(void)snprintf(text, sizeof text, "'%s' is neither a token nor a case file",
+			       neither[i]);
+		expect_load_refused(f, neither[i], ERR_INPUT, text);
+	}
+	memset(text, 'x', 500);
+	text[500] = '\0';
+	expect_load_refused(f, text, ERR_INPUT, "'xxx");
+
+	(void)snprintf(name, sizeof name, "%s/case", f->top);
+	write_file(name, "", 0);
+	(void)snprintf(text, sizeof text, "%s: not a case file", name);
+	expect_load_refused(f, name, ERR_INPUT, text);
+	case_file_encode(c, &b);
+	write_file(name, b.data, b.size - 1);
+	expect_load_refused(f, name, ERR_INPUT, "damaged");
+	buf_put_u8(&b, 0);
+	write_file(name, b.data, b.size);
+	expect_load_refused(f, name, ERR_INPUT, "longer than it says");
+	b.data[8] = 7;
+	write_file(name, b.data, b.size);
+	(void)snprintf(text, sizeof text, "%s: format 7 is newer than this program reads", name);
+	expect_load_refused(f, name, ERR_INPUT, text);
+	expect_load_refused(f, f->top, ERR_IO, "cannot read");
+	/* Endless, and no case: refused from its first bytes. */
+	expect_load_refused(f, "/dev/zero", ERR_INPUT, "not a case file");
+	case_file_free(c);
+	buf_release(&b);
+}
+
+/* Saving fails with a message that names the file, and leaves nothing that was not there. */
+static void expect_save_fails(const struct folder *f, const char *part, size_t left)
+{
+	struct err err = ERR_INIT;
+
+	assert_int_equal(save_sample(f, &err), ERR_IO);
+	expect_said(err.message, part);
+	expect_said(err.message, f->top);
+	assert_int_equal(entries(f->top), left);
+}
+
+static void test_save_errors(void **state)
+{
+	struct folder *f = *state;
+	char path[128];
+
+	/* A disk without room, before anything exists. */
+	struct rlimit old, small;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = old;
+	small.rlim_cur = 100;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	struct err err = ERR_INIT;
+	int rc = save_sample(f, &err);
+
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(rc, ERR_IO);
+	expect_said(err.message, "cannot write");
+	expect_said(err.message, f->token);
+	assert_int_equal(entries(f->top), 0);
+
+	/* A file where a folder should be. */
+	(void)snprintf(path, sizeof path, "%s/.plugpull", f->top);
+	write_file(path, "", 0);
+	expect_save_fails(f, "cannot create the folder", 1);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/nonexistent/folder", path), 0);
+	expect_save_fails(f, "cannot create the folder", 1);
+	assert_int_equal(unlink(path), 0);
+
+	/* A folder where the file should be: what was there before stays. */
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(mkdir(f->cases, 0700), 0);
+	assert_int_equal(mkdir(f->file, 0700), 0);
+	expect_save_fails(f, "cannot rename", 1);
+	assert_int_equal(entries(f->cases), 1);
+	assert_int_equal(rmdir(f->file), 0);
+	expect_saved(f);
+}
+
+/* A case that could not be read again is not written, and says so. */
+static void test_save_limits(void **state)
+{
+	struct folder *f = *state;
+	struct case_file *c = sample_case();
+	struct err err = ERR_INIT;
+
+	free(c->state.answers);
+	c->state.answer_count = CASE_ANSWERS_MAX + 1;
+	c->state.answers = calloc(c->state.answer_count, sizeof *c->state.answers);
+	assert_int_equal(case_file_save(c, f->cases, &err), ERR_LIMIT);
+	expect_said(err.message, "answers");
+	assert_int_equal(case_file_save(c, f->cases, NULL), ERR_LIMIT);
+	c->state.answer_count = 1;
+	c->state.position = SAMPLE_OPS + 1;
+	assert_int_equal(case_file_save(c, f->cases, &err), ERR_LIMIT);
+	assert_int_equal(entries(f->top), 0);
+	case_file_free(c);
+}
+
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_round_trip),
+	    cmocka_unit_test(test_message_bytes),
+	    cmocka_unit_test(test_encode_appends),
+	    cmocka_unit_test(test_every_truncation),
+	    cmocka_unit_test(test_every_bit),
+	    cmocka_unit_test(test_format),
+	    cmocka_unit_test(test_sizes),
+	    cmocka_unit_test(test_json_fields),
+	    cmocka_unit_test(test_cut_bounds),
+	    cmocka_unit_test(test_json_bombs),
+	    cmocka_unit_test(test_answers_max),
+	    cmocka_unit_test(test_token_fixed),
+	    cmocka_unit_test(test_token_same),
+	    cmocka_unit_test(test_token_differs),
+	    IN_FOLDER(test_save_and_load),
+	    IN_FOLDER(test_save_relative),
+	    IN_FOLDER(test_save_again),
+	    IN_FOLDER(test_load_errors),
+	    IN_FOLDER(test_save_errors),
+	    IN_FOLDER(test_save_limits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
