@@ -507,6 +507,10 @@ static int cd_access(struct storage *s, const char *path_text, bool *ret_yes)
 		uint32_t inode = decide_name(cd, path);
 		*ret_yes = inode != 0 && decide_meta(cd, inode)->size > 0;
 	} else {
+		/* Where names are tied, a file may be reached by another name in a state in which
+		 * this one is gone; half an answer would not say enough. */
+		if (cd->ix->groups[cd->ix->group_of_name[path]].name_count > 1)
+			(void)decide_name(cd, path);
 		crashdisk_access_answers(cd, path, &yes, &no, &newest);
 		if (yes && no) {
 			uint32_t answer = ask(cd, 2, QUESTION_ACCESS, path, 0);

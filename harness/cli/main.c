@@ -6,6 +6,7 @@
 
 #include "harness/case/version.h"
 #include "harness/drive/kill.h"
+#include "harness/drive/observe.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -120,7 +121,7 @@ int main(int argc, char **argv)
 	struct options options = {0};
 	struct err err = ERR_INIT;
 
-	if (getenv(KILL_WRITER_ENV) != NULL)
+	if (kill_is_writer())
 		return kill_writer_main();
 	if (argc < 2) {
 		options_print_help(stderr, COMMAND_NONE);
@@ -129,6 +130,7 @@ int main(int argc, char **argv)
 	if (options_parse(argc, argv, &options, &err) != 0)
 		return cli_fail(&err);
 	int code = 0;
+	observer_configure();
 	if (options.help)
 		options_print_help(stdout, options.command);
 	else if (options.sqlite != NULL && (code = use_sqlite(argv, options.sqlite)) != 0)

@@ -85,13 +85,25 @@ static void grow_edges(struct memo *m)
 	m->edge_cap = cap;
 }
 
+static bool look_equal(const struct crashdisk_look *a, const struct crashdisk_look *b)
+{
+	return a->kind == b->kind && a->path == b->path && a->offset == b->offset &&
+	       a->size == b->size;
+}
+
 /* Follows the edge, making it and the node at its end if they are missing. */
 static uint32_t follow(struct memo *m, uint32_t from, uint64_t answer, const struct memo_node *node)
 {
 	struct memo_edge *edge = find_slot(m->edges, m->edge_cap, from, answer);
 
-	if (edge->to != 0)
-		return edge->to - 1;
+	if (edge->to != 0) {
+		/* The same answers led to another look: something that no look showed decided.
+		 * Such a state is not remembered. */
+		const struct memo_node *there = &m->nodes[edge->to - 1];
+		bool same = there->value == node->value &&
+			    (node->value != MEMO_NONE || look_equal(&there->look, &node->look));
+		return same ? edge->to - 1 : MEMO_NONE;
+	}
 	m->nodes = xgrow(m->nodes, m->node_count, &m->node_cap, sizeof *m->nodes);
 	m->nodes[m->node_count] = *node;
 	uint32_t to = (uint32_t)m->node_count++;
@@ -117,6 +129,8 @@ void memo_add(struct memo *m, struct crashdisk *disk, uint64_t root, uint32_t va
 		if (i < count)
 			node.look = looks[i];
 		from = follow(m, from, answer, &node);
+		if (from == MEMO_NONE)
+			return;
 		if (i < count)
 			answer = answers[i];
 	}

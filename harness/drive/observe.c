@@ -34,13 +34,25 @@ char *quote_identifier(const char *name)
 	return (char *)b.data;
 }
 
-/* Pragmas that take effect only before the database exists come first. */
+/* locking_mode changes how the first read recovers; some pragmas take effect only before the
+ * database exists; then the others. */
 static int pragma_rank(const char *key)
 {
-	return strcasecmp(key, "page_size") == 0 || strcasecmp(key, "auto_vacuum") == 0 ||
-			       strcasecmp(key, "encoding") == 0
-		       ? 0
-		       : 1;
+	static const char *const before[] = {"page_size", "auto_vacuum", "encoding"};
+
+	if (strcasecmp(key, "locking_mode") == 0)
+		return 0;
+	for (size_t i = 0; i < sizeof before / sizeof before[0]; i++)
+		if (strcasecmp(key, before[i]) == 0)
+			return 1;
+	return 2;
+}
+
+void observer_configure(void)
+{
+	/* Has no effect, and does no harm, once SQLite is initialised. */
+	(void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
 void observer_init(struct observer *o, const struct subject *subject,
@@ -53,7 +65,7 @@ void observer_init(struct observer *o, const struct subject *subject,
 	o->probes = probes;
 	o->pragma_sql = xcalloc(pragmas->count * (1 + subject->attached_count),
 				sizeof *o->pragma_sql);
-	for (int rank = 0; rank < 2; rank++) {
+	for (int rank = 0; rank < 3; rank++) {
 		for (size_t i = 0; i < pragmas->count; i++) {
 			const struct kv *p = &pragmas->items[i];
 			if (pragma_rank(p->key) != rank)
@@ -69,6 +81,8 @@ void observer_init(struct observer *o, const struct subject *subject,
 				free(schema);
 			}
 		}
+		if (rank == 0)
+			o->pragma_early_count = o->pragma_count;
 	}
 }
 
@@ -157,14 +171,14 @@ sqlite3 *observer_recover(const struct observer *o, struct observation *ret)
 
 	if (open_database(o, &db, ret) != 0)
 		return NULL;
-	for (size_t i = 0; i < o->pragma_count; i++)
+	for (size_t i = 0; i < o->pragma_early_count; i++)
 		if (run_sql(db, o->pragma_sql[i], ret) != 0)
 			goto failed;
 	for (size_t f = 0; f < 1 + o->subject->attached_count; f++) {
 		char sql[256];
-		char *schema = quote_identifier(schema_name(o->subject, f));
 		/* The cheapest statement that needs a read transaction, which is what makes SQLite
 		 * recover. */
+		char *schema = quote_identifier(schema_name(o->subject, f));
 		(void)snprintf(sql, sizeof sql, "PRAGMA %.200s.schema_version", schema);
 		free(schema);
 		if (run_sql(db, sql, ret) != 0)
@@ -418,6 +432,9 @@ void observer_observe(const struct observer *o, sqlite3 *recovered, struct obser
 	ASSERT_OP(ret->file_count, <=, OBSERVED_FILES_MAX);
 	if (ret->rc != 0 || recovered == NULL)
 		goto out;
+	for (size_t i = o->pragma_early_count; i < o->pragma_count; i++)
+		if (run_sql(recovered, o->pragma_sql[i], ret) != 0)
+			goto out;
 	if (!o->one_connection && open_database(o, &db, ret) != 0)
 		goto out;
 	for (size_t i = 0; i < s->open_count; i++)

@@ -1,10 +1,12 @@
 /*
  * Recovery and observation: the only code that runs SQL against a crash state.
  *
- * Recovery is what the application does first after a reboot: open, attach, apply its own pragmas,
- * read. Observation is what a second, fresh connection then sees: digests of the logical content
- * and the rows of the oracles' probes. The two are apart so that an observation is a function of
- * the files and the WAL index alone (see memo.h).
+ * Recovery is what the application does first after a reboot: open, attach, and read, which makes
+ * SQLite roll back a journal or rebuild the WAL index. Then it applies its own pragmas, and a
+ * second, fresh connection observes: digests of the logical content and the rows of the oracles'
+ * probes. Recovery is apart from the rest so that what follows it is a function of the files and
+ * the WAL index alone (see memo.h). Of the pragmas only locking_mode changes how recovery reads,
+ * so that one comes before the first read.
  *
  * Needs a booted VFS shim (vfs.h). One thread.
  */
@@ -20,20 +22,25 @@ struct sqlite3;
 struct observer {
 	const struct subject *subject;	  /* borrowed */
 	const struct probe_list *probes;  /* borrowed; NULL = digests only */
-	char **pragma_sql;		  /* owned; PRAGMA statements of a recovery */
+	char **pragma_sql;		  /* owned; PRAGMA statements, in the order to apply */
 	size_t pragma_count;
+	size_t pragma_early_count; /* of these, before the first read of a recovery */
 	bool one_connection; /* locking_mode=EXCLUSIVE shuts a second connection out */
 };
+
+/* Makes SQLite fast for a process with one thread; before anything else calls it. */
+void observer_configure(void);
 
 void observer_init(struct observer *o, const struct subject *subject,
 		   const struct probe_list *probes);
 void observer_release(struct observer *o);
 
-/* Opens the database as the application would: attached files, pragmas, a first read of each
- * schema. On failure *ret holds the finding (rc, failed) and the result is NULL. */
+/* Opens the database as the application would: attached files and a first read of each schema. On
+ * failure *ret holds the finding (rc, failed) and the result is NULL. */
 struct sqlite3 *observer_recover(const struct observer *o, struct observation *ret);
 
-/* Observes what there is. `recovered` is the connection that recovered. The caller releases *ret;
+/* Applies the application's pragmas on `recovered`, the connection that recovered, and observes
+ * what there is. The caller releases *ret;
  * a failure of SQLite is part of the observation, not an error. */
 void observer_observe(const struct observer *o, struct sqlite3 *recovered,
 		      struct observation *ret);

@@ -1,0 +1,245 @@
+/*
+ * The folder of the real kills, and what libfaketime needs and leaves behind; see kill_internal.h.
+ *
+ * The database stays where it is from the writers to the checker: a rollback journal holds the path
+ * of its super-journal as the application spelt it, so files that were moved recover differently.
+ */
+#include "harness/drive/kill.h"
+#include "harness/drive/kill_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { COPY_SIZE = 1 << 16, WALK_FDS = 16 };
+
+/* Under these sanitizers a program with libfaketime in front hangs before main(): their start-up
+ * asks for the time while libfaketime waits for its own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CAN_FAKE_TIME 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define CAN_FAKE_TIME 0
+#endif
+#endif
+#ifndef CAN_FAKE_TIME
+#define CAN_FAKE_TIME 1
+#endif
+
+static int failed(struct err *err, const char *what, const char *path)
+{
+	return err_set(err, ERR_IO, "cannot %s %s: %s", what, path, strerror(errno));
+}
+
+static int make_folder(const char *path, struct err *err)
+{
+	return mkdir(path, 0700) == 0 ? 0 : failed(err, "create", path);
+}
+
+int kill_folder_create(struct kill_folder *ret, struct err *err)
+{
+	const char *parent = getenv("TMPDIR");
+	struct kill_folder f = {0};
+	char *made, *real = NULL;
+	int rc;
+
+	if (parent == NULL || parent[0] == '\0')
+		parent = "/tmp";
+	made = xasprintf("%s/plugpull-kill-XXXXXX", parent);
+	if (mkdtemp(made) == NULL) {
+		rc = failed(err, "create a folder below", parent);
+		goto out;
+	}
+	/* SQLite resolves names too; only a path without links is the same to everybody. */
+	real = realpath(made, NULL);
+	f.path = xstrdup(real == NULL ? made : real);
+	f.base = xasprintf("%s/base", f.path);
+	f.data = xasprintf("%s/data", f.path);
+	f.reference = xasprintf("%s/reference", f.path);
+	f.clock = xasprintf("%s/clock", f.path);
+	rc = make_folder(f.base, err);
+	if (rc == 0)
+		rc = make_folder(f.data, err);
+	if (rc == 0)
+		rc = make_folder(f.reference, err);
+	if (rc != 0)
+		goto out;
+	*ret = f;
+	memset(&f, 0, sizeof f);
+out:
+	kill_folder_remove(&f);
+	free(made);
+	free(real);
+	return rc;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	(void)remove(path);
+	return 0;
+}
+
+void kill_folder_remove(struct kill_folder *f)
+{
+	if (f->path != NULL)
+		(void)nftw(f->path, remove_entry, WALK_FDS, FTW_DEPTH | FTW_PHYS);
+	free(f->path);
+	free(f->base);
+	free(f->data);
+	free(f->reference);
+	free(f->clock);
+	memset(f, 0, sizeof *f);
+}
+
+static int write_all(int fd, const char *data, size_t size)
+{
+	while (size > 0) {
+		ssize_t n = write(fd, data, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		data += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+static int copy_file(const char *from, const char *to, struct err *err)
+{
+	char *block = xmalloc(COPY_SIZE);
+	int in = open(from, O_RDONLY | O_CLOEXEC), out = -1, rc = 0;
+	ssize_t n;
+
+	if (in < 0) {
+		rc = failed(err, "read", from);
+		goto out;
+	}
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (out < 0) {
+		rc = failed(err, "create", to);
+		goto out;
+	}
+	while ((n = read(in, block, COPY_SIZE)) > 0) {
+		if (write_all(out, block, (size_t)n) != 0) {
+			rc = failed(err, "write", to);
+			goto out;
+		}
+	}
+	if (n < 0)
+		rc = failed(err, "read", from);
+out:
+	if (in >= 0)
+		(void)close(in);
+	if (out >= 0 && close(out) != 0 && rc == 0)
+		rc = failed(err, "write", to);
+	free(block);
+	return rc;
+}
+
+/* Calls fn for each file of a folder that has no subfolders. */
+static int each_file(const char *folder, int (*fn)(const char *path, const char *to, struct err *),
+		     const char *to, struct err *err)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *entry;
+	int rc = 0;
+
+	if (dir == NULL)
+		return failed(err, "read", folder);
+	while (rc == 0 && (entry = readdir(dir)) != NULL) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		char *path = xasprintf("%s/%s", folder, entry->d_name);
+		char *target = to == NULL ? NULL : xasprintf("%s/%s", to, entry->d_name);
+
+		rc = fn(path, target, err);
+		free(path);
+		free(target);
+	}
+	(void)closedir(dir);
+	return rc;
+}
+
+static int unlink_file(const char *path, const char *to, struct err *err)
+{
+	(void)to;
+	return unlink(path) == 0 ? 0 : failed(err, "remove", path);
+}
+
+int kill_folder_fresh(const struct kill_folder *f, const char *to, struct err *err)
+{
+	int rc = each_file(to, unlink_file, NULL, err);
+
+	return rc == 0 ? each_file(f->base, copy_file, to, err) : rc;
+}
+
+/* ---- libfaketime ---- */
+
+char *kill_find_faketime(void)
+{
+	static const char *const patterns[] = {
+	    "/usr/lib/*/faketime/libfaketime.so.1",
+	    "/usr/lib/faketime/libfaketime.so.1",
+	    "/usr/lib64/faketime/libfaketime.so.1",
+	    "/usr/local/lib/faketime/libfaketime.so.1",
+	};
+	char *found = NULL;
+
+	for (size_t i = 0; i < sizeof patterns / sizeof patterns[0] && found == NULL; i++) {
+		glob_t g;
+
+		if (glob(patterns[i], 0, NULL, &g) != 0)
+			continue;
+		found = xstrdup(g.gl_pathv[0]);
+		globfree(&g);
+	}
+	return found;
+}
+
+bool kill_can_fake_time(void)
+{
+	return CAN_FAKE_TIME;
+}
+
+int kill_clock_set(const struct kill_folder *f, const char *offset, struct err *err)
+{
+	char *next = xasprintf("%s.next", f->clock);
+	int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int rc = 0;
+
+	if (fd < 0) {
+		rc = failed(err, "create", next);
+		goto out;
+	}
+	if (write_all(fd, offset, strlen(offset)) != 0 || write_all(fd, "\n", 1) != 0)
+		rc = failed(err, "write", next);
+	(void)close(fd);
+	/* A writer that reads the clock at this moment must find one of the two whole. */
+	if (rc == 0 && rename(next, f->clock) != 0)
+		rc = failed(err, "replace", f->clock);
+out:
+	free(next);
+	return rc;
+}
+
+void kill_clock_sweep(pid_t pid)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof path, "/dev/shm/faketime_shm_%ld", (long)pid);
+	(void)unlink(path);
+	(void)snprintf(path, sizeof path, "/dev/shm/sem.faketime_sem_%ld", (long)pid);
+	(void)unlink(path);
+}
