@@ -101,8 +101,9 @@ static void details(struct buf *out, const struct case_result *c)
 		if (v->token != NULL) {
 			put(out, "\n  token   ");
 			escaped(out, v->token, false);
-			put(out, "\n  replay  plugpull replay ");
+			put(out, "\n  replay  plugpull replay cases/");
 			escaped(out, v->token, false);
+			put(out, ".ppcase");
 		}
 		put(out, "\n");
 	}

@@ -93,7 +93,7 @@ static void violation(struct buf *out, const struct result_violation *v)
 
 		buf_init(&command);
 		put(&command, "plugpull replay ");
-		put(&command, v->token);
+		words_replay(&command, "", v->token);
 		put(out, "    token ");
 		code(out, v->token);
 		put(out, ", again with ");

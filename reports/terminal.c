@@ -36,7 +36,7 @@ static void verdict(struct buf *out, enum case_verdict v, int width,
 		buf_printf(out, "%*s", padding, "");
 }
 
-static void violation(struct buf *out, const struct result_violation *v)
+static void violation(struct buf *out, const struct result_violation *v, const char *report)
 {
 	put(out, "  ");
 	words_clean(out, v->oracle);
@@ -50,7 +50,7 @@ static void violation(struct buf *out, const struct result_violation *v)
 	put(out, "    token   ");
 	words_clean(out, v->token);
 	put(out, "\n    replay  plugpull replay ");
-	words_clean(out, v->token);
+	words_replay(out, report, v->token);
 	put(out, "\n");
 }
 
@@ -100,7 +100,7 @@ void terminal_case(struct buf *out, const struct case_result *c, const struct te
 			put(out, " more (-v shows all)\n");
 			break;
 		}
-		violation(out, &c->violations[i]);
+		violation(out, &c->violations[i], style->report);
 	}
 }
 

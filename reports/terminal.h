@@ -17,6 +17,7 @@ struct terminal_style {
 	bool color;
 	bool verbose; /* all violations, of held controls too, and what was not applicable */
 	bool timing;
+	const char *report; /* the report folder that holds the case files; NULL: there is none */
 };
 
 /* One case, with a newline at the end:

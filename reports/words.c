@@ -171,3 +171,14 @@ void words_counts(struct buf *out, const struct result *r)
 		separator = ", ";
 	}
 }
+
+void words_replay(struct buf *out, const char *report, const char *token)
+{
+	if (report != NULL) {
+		words_clean(out, report);
+		buf_printf(out, "%scases/", report[0] == '\0' ? "" : "/");
+	}
+	words_clean(out, token);
+	if (report != NULL)
+		buf_printf(out, ".ppcase");
+}

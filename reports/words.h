@@ -29,6 +29,10 @@ const char *words_extent(const struct case_result *c);
 /* "14 cases: 12 held, 1 violated, 1 skipped"; "no case ran". */
 void words_counts(struct buf *out, const struct result *r);
 
+/* The argument that `plugpull replay` takes for a token: the token itself, or, with `report`, the
+ * case file in that report folder ("" when read from inside it). */
+void words_replay(struct buf *out, const char *report, const char *token);
+
 /* "1 round", "2 rounds": `one` and its plural with an s. */
 void words_number(struct buf *out, uint64_t n, const char *one);
 

@@ -1,9 +1,14 @@
--- @scenario the archival event store: batches, a migration in the middle of the run
--- @matrix synchronous=full,normal,off
+-- @scenario the archival event store loses no acknowledged event; a migration runs half way
+-- The store in store/ at its default profile, WAL and synchronous=FULL. What weaker settings cost it
+-- is in controls/archival-normal.sql and controls/archival-off.sql.
+-- @models strict-posix process-crash
+-- @pragma journal_mode=wal synchronous=full wal_autocheckpoint=8
 -- @require durable
--- @expect consistent if synchronous=normal
--- @expect corrupt if synchronous=off
--- @pragma journal_mode=wal wal_autocheckpoint=8
 -- @workload store.archival batches=20 events=5
 -- @batch events id=batch_id count=batch_count
+-- @order events position
 -- @schema-version 1,2,3
+-- @invariant "every event says how many bytes its payload has, once the store is at version 3"
+SELECT 1 FROM schema_version
+ WHERE version = 3
+   AND NOT EXISTS (SELECT 1 FROM pragma_table_info('events') WHERE name = 'payload_bytes');

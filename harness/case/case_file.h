@@ -2,8 +2,9 @@
  * Case files and tokens: one crash state, replayable anywhere.
  *
  * A case file holds the subject, the trace, the crash point and the answers that led to the state,
- * and what was found there. Its token is "pp1-" and a hash of exactly these contents, so the same
- * finding has the same token on every machine. Layout in case_file.c. Untrusted when read.
+ * and what was found there. Its token is "pp1-" and a hash of what was found and where (rule C1 in
+ * case_file.c), so the same finding has the same token on every machine. Layout in case_file.c.
+ * Untrusted when read.
  */
 #ifndef CASE_CASE_FILE_H
 #define CASE_CASE_FILE_H
@@ -47,7 +48,8 @@ void case_file_free(struct case_file *c); /* accepts NULL */
 void case_file_token(const struct case_file *c, char ret_token[CASE_TOKEN_SIZE]);
 
 /* Writes `directory`/TOKEN.ppcase (mode 0600, another name and rename), creating the directory and
- * its parents; an existing file of that name is kept: it has the same contents. */
+ * its parents. A whole case of that token that is already there is kept; anything else is replaced.
+ * ERR_LIMIT: the case is larger than a reader accepts. */
 int case_file_save(const struct case_file *c, const char *directory, struct err *err);
 
 /* Reads a case from a path, or by token below `directory` (".plugpull/cases"). ERR_INPUT: neither a

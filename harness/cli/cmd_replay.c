@@ -16,6 +16,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A case file can name extensions to load, that is, code to run. One that was made here may; a
+ * stranger's may not. */
+static int check_loads(const char *argument, const struct case_file *c, struct err *err)
+{
+	if (c->subject->load_count == 0 || strncmp(argument, "pp1-", 4) == 0)
+		return 0;
+	return err_set(err, ERR_INPUT,
+		       "%s: the case loads the extension '%s' into this process; if you trust it, "
+		       "put the file below %s and replay it by its token",
+		       argument, c->subject->loads[0], CASES_DIRECTORY);
+}
+
 static void warn_versions(const struct case_file *c)
 {
 	if (c->sqlite_version != NULL && strcmp(c->sqlite_version, sqlite3_libversion()) != 0)
@@ -62,6 +74,8 @@ int cmd_replay(const struct options *options)
 
 	int rc = case_file_load(options->args[0], CASES_DIRECTORY, &c, &err);
 	if (rc == 0)
+		rc = check_loads(options->args[0], c, &err);
+	if (rc == 0)
 		rc = fi_vfs_register(&err);
 	if (rc == 0) {
 		warn_versions(c);
@@ -94,17 +108,22 @@ int cmd_replay(const struct options *options)
 	r->lost_acked_max = lost;
 	r->seconds = (double)(gate_now_ns() - begin) / 1e9;
 	bool again = false;
+	size_t same_index = 0;
 	for (size_t i = 0; i < count; i++) {
 		bool same = strcmp(verdicts[i].oracle, c->finding.oracle) == 0 &&
 			    verdicts[i].grade == c->finding.grade;
 		again = again || same;
 		case_result_violation(r, verdicts[i].oracle, verdicts[i].grade,
-				      verdicts[i].message, same ? token : NULL);
+				      verdicts[i].message, NULL);
+		same_index = same ? i : same_index;
 	}
 	r->verdict = again ? CASE_VIOLATED : CASE_HELD;
 	if (!again)
 		r->reason = xasprintf("the finding of oracle %s is gone", c->finding.oracle);
 	cli_print_case(options, r);
+	/* The terminal has just been told how to replay; JSON has not. */
+	if (again)
+		r->violations[same_index].token = xstrdup(token);
 	int code = cli_finish(options, &result, NULL);
 	result_release(&result);
 	case_file_free(c);

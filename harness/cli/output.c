@@ -23,7 +23,8 @@ static struct terminal_style style_of(const struct options *options)
 {
 	return (struct terminal_style){.color = options_use_color(options, STDOUT_FILENO),
 				       .verbose = options->verbose,
-				       .timing = options->timing};
+				       .timing = options->timing,
+				       .report = options->report};
 }
 
 void cli_print_case(const struct options *options, const struct case_result *c)

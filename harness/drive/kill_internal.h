@@ -6,6 +6,7 @@
  *     kill_writer.c  the writer process
  *     kill_job.c     what a writer is told, as text; what it reports, as records
  *     kill_check.c   the checker process; durability
+ *     kill_bytes.c   reading what another process sent
  *     kill_folder.c  the folder in which all of it happens
  */
 #ifndef DRIVE_KILL_INTERNAL_H
@@ -190,6 +191,10 @@ struct kill_round {
 	uint64_t duration_ns; /* from letting go until the last was done */
 	bool interrupted;
 };
+
+/* What every child does first: it leaves the terminal's process group, because the parent ends its
+ * children itself when the user interrupts, and it dies with its parent. */
+void kill_begin_child(pid_t parent);
 
 /* Runs the writers to their ends. Whatever it returns, none of them is left. ERR_HARNESS or ERR_IO
  * when one could not be started or does not keep to the protocol. */

@@ -15,8 +15,8 @@
 #include "harness/drive/kill_internal.h"
 
 #include "faultinject/base/assert.h"
+#include "harness/drive/kill_bytes.h"
 
-#include <endian.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -287,50 +287,14 @@ void kill_record_encode(const struct kill_record *r, struct buf *out)
 	buf_release(&b);
 }
 
-/* Reads integers off a record; past its end they are 0, and `short_by` says so. */
-struct reader {
-	const uint8_t *at;
-	size_t left;
-	bool cut;
-};
-
-static void take(struct reader *r, void *ret, size_t size)
+static void take_position(struct kill_reader *r, struct kill_position *ret)
 {
-	if (size > r->left) {
-		r->cut = true;
-		r->left = 0;
-		memset(ret, 0, size);
-		return;
-	}
-	memcpy(ret, r->at, size);
-	r->at += size;
-	r->left -= size;
+	ret->turn = kill_take_u64(r);
+	ret->repetition = kill_take_u32(r);
+	ret->statement = kill_take_u32(r);
 }
 
-static uint32_t take_u32(struct reader *r)
-{
-	uint32_t v;
-
-	take(r, &v, sizeof v);
-	return le32toh(v);
-}
-
-static uint64_t take_u64(struct reader *r)
-{
-	uint64_t v;
-
-	take(r, &v, sizeof v);
-	return le64toh(v);
-}
-
-static void take_position(struct reader *r, struct kill_position *ret)
-{
-	ret->turn = take_u64(r);
-	ret->repetition = take_u32(r);
-	ret->statement = take_u32(r);
-}
-
-static void take_text(struct reader *r, char *ret, size_t size)
+static void take_text(struct kill_reader *r, char *ret, size_t size)
 {
 	size_t n = r->left;
 
@@ -338,7 +302,7 @@ static void take_text(struct reader *r, char *ret, size_t size)
 		r->cut = true;
 		n = size - 1;
 	}
-	take(r, ret, n);
+	kill_take(r, ret, n);
 	ret[n] = '\0';
 }
 
@@ -355,32 +319,32 @@ int kill_record_decode(const struct buf *in, size_t *offset, struct kill_record 
 		return err_set(err, ERR_HARNESS, "a writer sent a record of %zu bytes", size);
 	if (left - RECORD_HEADER_SIZE < size)
 		return 0;
-	struct reader r = {at + RECORD_HEADER_SIZE + 1, size - 1, false};
+	struct kill_reader r = {at + RECORD_HEADER_SIZE + 1, size - 1, false};
 
 	memset(ret, 0, sizeof *ret);
 	ret->type = (enum kill_record_type)at[RECORD_HEADER_SIZE];
 	switch (ret->type) {
 	case KILL_RECORD_STARTED:
-		ret->clock = (int64_t)take_u64(&r);
+		ret->clock = (int64_t)kill_take_u64(&r);
 		break;
 	case KILL_RECORD_TURN:
-		ret->client = take_u32(&r);
+		ret->client = kill_take_u32(&r);
 		take_position(&r, &ret->position);
 		break;
 	case KILL_RECORD_STATE:
 		take_position(&r, &ret->position);
-		ret->file_count = take_u32(&r);
+		ret->file_count = kill_take_u32(&r);
 		if (ret->file_count > OBSERVED_FILES_MAX)
 			r.cut = true;
 		else
-			take(&r, ret->states, ret->file_count * sizeof *ret->states);
+			kill_take(&r, ret->states, ret->file_count * sizeof *ret->states);
 		break;
 	case KILL_RECORD_DONE:
-		ret->counts.operations = take_u64(&r);
-		ret->counts.syncs = take_u64(&r);
+		ret->counts.operations = kill_take_u64(&r);
+		ret->counts.syncs = kill_take_u64(&r);
 		break;
 	case KILL_RECORD_FAILED:
-		ret->code = (int32_t)take_u32(&r);
+		ret->code = (int32_t)kill_take_u32(&r);
 		take_text(&r, ret->text, sizeof ret->text);
 		break;
 	case KILL_RECORD_TEXT:

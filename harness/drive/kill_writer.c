@@ -9,7 +9,7 @@
  * PIPE_BUF bytes: a kill leaves the whole record in the pipe or nothing of it.
  *
  * Clients wait for each other as applications do: a transaction that meets SQLITE_BUSY is rolled
- * back and begun again. What does random numbers (`:r`) is a function of seed, client and
+ * back and begun again. Random numbers (`:r`) are a function of seed, client and
  * transaction, so that a writer which goes on where another was killed draws the same ones.
  */
 #include "harness/drive/kill.h"
@@ -417,7 +417,7 @@ static int run_reference(struct writer *w, struct err *err)
 		if (rc != 0 || done || w->impure[0] != '\0')
 			break;
 		rc = report_state(w, &c, err);
-		if (c.at.turn == KILL_REFERENCE_TURNS_MAX)
+		if (c.at.turn > KILL_REFERENCE_TURNS_MAX)
 			break;
 		if (rc == 0 && w->job.reopen) {
 			rc = disconnect(w, c.db, err);
@@ -524,7 +524,7 @@ int kill_writer_main(void)
 	/* /proc/self/exe was executed, and names the process "exe". */
 	(void)prctl(PR_SET_NAME, "plugpull-writer");
 	if (fds == NULL || sscanf(fds, "%d %d %d", &job, &go, &w.out) != 3)
-		return ERR_USAGE;
+		return err_exit_code(ERR_USAGE);
 	rc = read_job(job, &w.job, &err);
 	if (rc == 0)
 		rc = fi_vfs_kill_register(&err);

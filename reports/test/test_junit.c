@@ -72,7 +72,7 @@ static void test_golden(void **state)
 	    "crash can lose up to 3 acknowledged commits\n"
 	    "history, consistent: 3 acknowledged commits are gone\n"
 	    "  token   pp1-3f2a9c\n"
-	    "  replay  plugpull replay pp1-3f2a9c\n"
+	    "  replay  plugpull replay cases/pp1-3f2a9c.ppcase\n"
 	    "leftovers: a journal was left behind\n"
 	    "</failure>\n"
 	    "      <system-out>exhaustive: 65 crash points, 3.1e9 states, 33427 recoveries\n"

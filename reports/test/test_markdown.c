@@ -29,7 +29,7 @@ static void test_golden(void **state)
 	    "- `bank@strict-posix[synchronous=normal]`: durable is required, found consistent; a "
 	    "crash can lose up to 3 acknowledged commits\n"
 	    "  - history, consistent: 3 acknowledged commits are gone\n"
-	    "    token `pp1-3f2a9c`, again with `plugpull replay pp1-3f2a9c`\n"
+	    "    token `pp1-3f2a9c`, again with `plugpull replay cases/pp1-3f2a9c.ppcase`\n"
 	    "  - leftovers: a journal was left behind\n"
 	    "\n"
 	    "| verdict | grade | required | case | covered |\n"

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Checks docs/contract.md line by line on the built program, which it sees only from outside.
+
+    contract_test.py PLUGPULL
+
+The sections are the modules in contract/. Every check counts; a failing one prints the command,
+what was expected and what came. The last line is 'N passed, N failed'. Everything is written below
+a folder of its own in $TMPDIR, which is removed at the end.
+
+Does not check what the verdicts rest on (the disk model, the explorer, the oracles): their own
+tests do.
+"""
+import os
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, 'contract'))
+sys.dont_write_bytecode = True
+
+# pylint: disable=wrong-import-position
+import commands  # noqa: E402
+import damage  # noqa: E402
+import kills  # noqa: E402
+import results  # noqa: E402
+import scenarios  # noqa: E402
+from tool import Tool  # noqa: E402
+
+
+def main():
+    if len(sys.argv) != 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    contract = os.path.join(HERE, '..', '..', '..', 'docs', 'contract.md')
+    t = Tool(sys.argv[1])
+    try:
+        if not os.access(t.binary, os.X_OK):
+            t.check(False, 'the program', None, 'an executable file', t.binary)
+        else:
+            extension = scenarios.build_library(t, scenarios.EXTENSION)
+            no_wal = scenarios.build_library(t, scenarios.NO_WAL)
+            for name, section in (('commands', lambda: commands.check(t, contract)),
+                                  ('scenarios', lambda: scenarios.check(t, extension)),
+                                  ('results', lambda: results.check(t, no_wal)),
+                                  ('damage', lambda: damage.check(t)),
+                                  ('kills', lambda: kills.check(t))):
+                start = time.monotonic()
+                t.get(f'the section {name} runs to its end', None, section)
+                print(f'{name}: {time.monotonic() - start:.1f} s')
+    finally:
+        t.close()
+    print(f'{t.passed} passed, {t.failed} failed')
+    return 1 if t.failed or not t.passed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,8 @@
+-- @scenario the archival event store on a disk whose sectors are a page's eighth
+-- The same proof for a disk that writes 512 bytes at once: every page can tear in eight pieces.
+-- @matrix model.sector=512
+-- @pragma journal_mode=wal synchronous=full wal_autocheckpoint=8
+-- @require durable
+-- @workload store.archival batches=8 events=5
+-- @batch events id=batch_id count=batch_count
+-- @schema-version 1,2,3

@@ -1,0 +1,7 @@
+-- @scenario the archival store at synchronous=NORMAL stays whole, and a power cut takes commits
+-- SQLite syncs the log only when it checkpoints: https://www.sqlite.org/pragma.html#pragma_synchronous
+-- @pragma journal_mode=wal synchronous=normal wal_autocheckpoint=24
+-- @expect consistent
+-- @workload store.archival batches=10 events=5
+-- @batch events id=batch_id count=batch_count
+-- @schema-version 1,2,3

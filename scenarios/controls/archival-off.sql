@@ -1,0 +1,6 @@
+-- @scenario the archival store at synchronous=OFF is corrupted by a power cut
+-- Without any sync a checkpoint may reach the disk in pieces, and the log that could repair it need
+-- not be there.
+-- @pragma journal_mode=wal synchronous=off wal_autocheckpoint=8
+-- @expect corrupt
+-- @workload store.archival batches=20 events=5

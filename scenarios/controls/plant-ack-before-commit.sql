@@ -1,0 +1,7 @@
+-- @scenario planted defect: the store acknowledges before its commit is durable
+-- @pragma journal_mode=wal synchronous=full wal_autocheckpoint=8
+-- @expect consistent
+-- @plant ack-before-commit
+-- @workload store.archival batches=6 events=4
+-- @batch events id=batch_id count=batch_count
+-- @schema-version 1,2,3

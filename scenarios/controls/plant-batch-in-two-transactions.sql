@@ -1,0 +1,7 @@
+-- @scenario planted defect: one batch is written by two transactions
+-- @pragma journal_mode=wal synchronous=full wal_autocheckpoint=8
+-- @expect torn
+-- @plant batch-in-two-transactions
+-- @workload store.archival batches=6 events=4
+-- @batch events id=batch_id count=batch_count
+-- @schema-version 1,2,3

@@ -1,0 +1,7 @@
+-- @scenario planted defect: a migration commits statement by statement
+-- @pragma journal_mode=wal synchronous=full wal_autocheckpoint=8
+-- @expect torn
+-- @plant migration-outside-transaction
+-- @workload store.archival batches=6 events=4
+-- @batch events id=batch_id count=batch_count
+-- @schema-version 1,2,3
