@@ -56,8 +56,8 @@ const struct point_group *crashdisk_point_group(struct crashdisk *cd, size_t gro
 	} else {
 		pg->last = index_group_until(g, cd->position);
 		pg->first = cd->model.fsync == MODEL_FSYNC_LIES
-				    ? 0
-				    : index_group_durable(cd->ix, g, cd->position);
+				? 0
+				: index_group_durable(cd->ix, g, cd->position);
 	}
 	return pg;
 }
@@ -139,7 +139,8 @@ const uint8_t *crashdisk_candidate(struct crashdisk *cd, const struct candidates
 struct run_inode *crashdisk_run_inode(struct crashdisk *cd, uint32_t inode)
 {
 	if (inode >= cd->run_inode_cap) {
-		uint32_t cap = cd->run_inode_cap * 2 > inode + 1 ? cd->run_inode_cap * 2 : inode + 1;
+		uint32_t cap =
+		    cd->run_inode_cap * 2 > inode + 1 ? cd->run_inode_cap * 2 : inode + 1;
 		cd->run_inodes = xrealloc(cd->run_inodes, cap * sizeof *cd->run_inodes);
 		memset(cd->run_inodes + cd->run_inode_cap, 0,
 		       (cap - cd->run_inode_cap) * sizeof *cd->run_inodes);
@@ -181,7 +182,7 @@ uint32_t crashdisk_path(struct crashdisk *cd, const char *path)
 		if (strcmp(cd->extra_paths[i], path) == 0)
 			return cd->ix->trace->name_count + 1 + (uint32_t)i;
 	cd->extra_paths =
-		xgrow(cd->extra_paths, cd->extra_count, &cd->extra_cap, sizeof *cd->extra_paths);
+	    xgrow(cd->extra_paths, cd->extra_count, &cd->extra_cap, sizeof *cd->extra_paths);
 	cd->extra_paths[cd->extra_count] = xstrdup(path);
 	n = cd->ix->trace->name_count + 1 + (uint32_t)cd->extra_count++;
 	if (n >= cd->run_path_cap) {
@@ -296,8 +297,7 @@ static struct run_inode *decide_meta(struct crashdisk *cd, uint32_t inode)
 	return ri;
 }
 
-struct run_sector *crashdisk_run_sector(struct crashdisk *cd, struct run_inode *ri,
-					uint32_t sector)
+struct run_sector *crashdisk_run_sector(struct crashdisk *cd, struct run_inode *ri, uint32_t sector)
 {
 	(void)cd;
 	if (sector >= ri->sector_cap) {
@@ -313,10 +313,9 @@ struct run_sector *crashdisk_run_sector(struct crashdisk *cd, struct run_inode *
 static void record_decision(struct crashdisk *cd, uint32_t inode, uint32_t candidates,
 			    uint32_t class_size)
 {
-	cd->decisions = xgrow(cd->decisions, cd->decision_count, &cd->decision_cap,
-			      sizeof *cd->decisions);
-	cd->decisions[cd->decision_count++] =
-		(struct run_decision){inode, candidates, class_size};
+	cd->decisions =
+	    xgrow(cd->decisions, cd->decision_count, &cd->decision_cap, sizeof *cd->decisions);
+	cd->decisions[cd->decision_count++] = (struct run_decision){inode, candidates, class_size};
 }
 
 enum { CLASSES_MERGED_MAX = 64 }; /* beyond it, equal contents are separate answers */
@@ -484,9 +483,9 @@ static void constrain_access(struct crashdisk *cd, uint32_t path, bool yes)
 				possible = false;
 				for (size_t t = 0; t <= count; t++) {
 					uint64_t size = crashdisk_size_of(cd, inode, t);
-					possible = possible ||
-						   (run_filter_passes(ri->filter, size) &&
-						    (size > 0) == yes);
+					possible =
+					    possible || (run_filter_passes(ri->filter, size) &&
+							 (size > 0) == yes);
 				}
 				if (possible)
 					ri->filter = yes ? RUN_NONEMPTY : RUN_EMPTY;
@@ -552,9 +551,9 @@ static int cd_read(struct storage *s, uint32_t inode, uint64_t offset, void *buf
 	struct crashdisk *cd = self(s);
 	struct run_inode *ri = decide_meta(cd, inode);
 	uint64_t ss = cd->ix->sector_size;
-	size_t got = offset >= ri->size		 ? 0
+	size_t got = offset >= ri->size		? 0
 		     : ri->size - offset < size ? (size_t)(ri->size - offset)
-						 : size;
+						: size;
 
 	for (size_t done = 0; done < got;) {
 		uint64_t at = offset + done;
@@ -651,16 +650,16 @@ static int cd_unlink(struct storage *s, const char *path_text)
 }
 
 static const struct storage_ops crashdisk_ops = {
-	.access = cd_access,
-	.open = cd_open,
-	.read = cd_read,
-	.write = cd_write,
-	.truncate = cd_truncate,
-	.size = cd_size,
-	.sync = cd_sync,
-	.dirsync = cd_dirsync,
-	.unlink = cd_unlink,
-	.lock = NULL,
+    .access = cd_access,
+    .open = cd_open,
+    .read = cd_read,
+    .write = cd_write,
+    .truncate = cd_truncate,
+    .size = cd_size,
+    .sync = cd_sync,
+    .dirsync = cd_dirsync,
+    .unlink = cd_unlink,
+    .lock = NULL,
 };
 
 /* ---- lifetime ------------------------------------------------------------------------------ */

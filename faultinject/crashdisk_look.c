@@ -88,9 +88,9 @@ static bool peek_read(struct crashdisk *cd, uint32_t inode, uint64_t offset, siz
 
 	if (ri == NULL)
 		return false;
-	size_t got = offset >= ri->size		 ? 0
+	size_t got = offset >= ri->size		? 0
 		     : ri->size - offset < size ? (size_t)(ri->size - offset)
-						 : size;
+						: size;
 	uint64_t h = got;
 	for (size_t done = 0; done < got;) {
 		uint64_t at = offset + done;
@@ -171,7 +171,7 @@ void crashdisk_look_log(struct crashdisk *cd, uint8_t kind, uint32_t path, uint6
 			size_t size)
 {
 	struct crashdisk_look look = {
-		.kind = kind, .path = path, .offset = offset, .size = (uint32_t)size};
+	    .kind = kind, .path = path, .offset = offset, .size = (uint32_t)size};
 	uint64_t answer;
 
 	if (!cd->logging || never_changes(cd, &look))

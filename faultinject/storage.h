@@ -36,8 +36,8 @@ struct storage_ops {
 	int (*unlink)(struct storage *s, const char *path);
 	/* A lock was taken or released; `flags` and the byte range as in OP_LOCK. For the record
 	 * only: the shim arbitrates. May be NULL. */
-	void (*lock)(struct storage *s, uint32_t inode, bool unlock, uint8_t flags,
-		     uint64_t offset, uint64_t size);
+	void (*lock)(struct storage *s, uint32_t inode, bool unlock, uint8_t flags, uint64_t offset,
+		     uint64_t size);
 };
 
 /* Who is acting: copied into every operation that is recorded. Numbers count from 1. */

@@ -25,11 +25,11 @@
 
 enum {
 	TRACE_FORMAT = 1,
-	TRACE_NAME_MAX = 4096,		  /* bytes in a name */
-	TRACE_NAMES_MAX = 1 << 20,	  /* names in a trace */
-	TRACE_INODES_MAX = 1 << 20,	  /* inodes in a trace */
-	TRACE_OPS_MAX = 1 << 28,	  /* operations in a trace */
-	TRACE_PAYLOAD_MAX = 1 << 30,	  /* bytes of one write or note */
+	TRACE_NAME_MAX = 4096,	     /* bytes in a name */
+	TRACE_NAMES_MAX = 1 << 20,   /* names in a trace */
+	TRACE_INODES_MAX = 1 << 20,  /* inodes in a trace */
+	TRACE_OPS_MAX = 1 << 28,     /* operations in a trace */
+	TRACE_PAYLOAD_MAX = 1 << 30, /* bytes of one write or note */
 };
 #define TRACE_FILE_SIZE_MAX ((uint64_t)1 << 40) /* the largest offset + size of a write */
 

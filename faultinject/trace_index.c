@@ -52,8 +52,7 @@ static void add_version(struct trace_index *ix, struct index_inode *inode, uint3
 		s->cap = s->cap == 0 ? 2 : s->cap * 2;
 		s->versions = xrealloc(s->versions, s->cap * sizeof *s->versions);
 	}
-	v.id = v.content == ix->zero_sector ? ix->zero_id
-					    : hash64(v.content, ix->sector_size, 0);
+	v.id = v.content == ix->zero_sector ? ix->zero_id : hash64(v.content, ix->sector_size, 0);
 	s->versions[s->count++] = v;
 	if (v.position != 0) {
 		inode->touches = xgrow(inode->touches, inode->touch_count, &inode->touch_cap,
@@ -71,8 +70,8 @@ static void add_write(struct trace_index *ix, struct index_inode *inode, uint64_
 	for (uint64_t at = offset; at < offset + size;) {
 		uint32_t sector = (uint32_t)(at / ss);
 		uint64_t in_sector = at % ss;
-		uint64_t n = ss - in_sector < offset + size - at ? ss - in_sector
-								 : offset + size - at;
+		uint64_t n =
+		    ss - in_sector < offset + size - at ? ss - in_sector : offset + size - at;
 		struct index_version v = {.position = position, .kind = INDEX_WRITE};
 		if (n == ss) {
 			v.content = data + (at - offset);
@@ -95,7 +94,7 @@ static uint64_t live_size(const struct index_inode *inode)
 static void add_meta(struct index_inode *inode, uint64_t position, uint64_t size, bool truncation)
 {
 	inode->metas =
-		xgrow(inode->metas, inode->meta_count, &inode->meta_cap, sizeof *inode->metas);
+	    xgrow(inode->metas, inode->meta_count, &inode->meta_cap, sizeof *inode->metas);
 	inode->metas[inode->meta_count++] = (struct index_meta){position, size, truncation};
 }
 
@@ -186,7 +185,7 @@ static uint32_t *join_names(const struct trace *t)
 			parent[union_find(parent, op->name)] = union_find(parent, op->name2);
 		if (op->kind == OP_LINK && first_name[op->inode] != 0)
 			parent[union_find(parent, op->name2)] =
-				union_find(parent, first_name[op->inode]);
+			    union_find(parent, first_name[op->inode]);
 	}
 	free(first_name);
 	return parent;
@@ -281,7 +280,7 @@ static int build_groups(struct trace_index *ix, struct err *err)
 		memcpy(row, row - g->name_count, g->name_count * sizeof *row);
 		g->positions[g->op_count] = i + 1;
 		g->directories[g->op_count] = directory_of_name(
-			ix, op->kind == OP_RENAME || op->kind == OP_LINK ? op->name2 : op->name);
+		    ix, op->kind == OP_RENAME || op->kind == OP_LINK ? op->name2 : op->name);
 		g->op_count++;
 		rc = apply_name_op(t, g, row, op, i + 1, err);
 	}

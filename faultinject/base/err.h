@@ -36,7 +36,10 @@ struct err {
 	char message[ERR_MESSAGE_SIZE];
 };
 
-#define ERR_INIT {0, ""}
+#define ERR_INIT                                                                                   \
+	{                                                                                          \
+		0, ""                                                                              \
+	}
 
 /* Sets code and message, returns `code` so that callers can `return err_set(...)`. `err` may be
  * NULL. A message that does not fit is cut. */

@@ -45,8 +45,8 @@ struct case_result {
 	char *model;	/* NULL is null (kill) */
 	struct kv_list config;
 	enum case_verdict verdict;
-	char *reason;	   /* NULL is null */
-	enum grade grade;  /* GRADE_NONE is null */
+	char *reason;	  /* NULL is null */
+	enum grade grade; /* GRADE_NONE is null */
 	enum grade required;
 	bool has_required; /* false is null: @expect decides alone */
 	enum grade expected;
@@ -86,7 +86,7 @@ void case_result_violation(struct case_result *c, const char *oracle, enum grade
 			   const char *message, const char *token);
 void case_result_not_applicable(struct case_result *c, const char *oracle, const char *reason);
 void case_result_note(struct case_result *c, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+    __attribute__((format(printf, 2, 3)));
 
 /* error wins over violated over inconclusive over held; all skipped, or none, is inconclusive. */
 enum case_verdict result_verdict(const struct result *r);

@@ -14,9 +14,9 @@
 #include <jansson.h>
 
 struct subject {
-	char *id;	/* case id */
-	char *title;	/* what it shows; "" when unknown */
-	char *database; /* path of the main database in the trace */
+	char *id;			  /* case id */
+	char *title;			  /* what it shows; "" when unknown */
+	char *database;			  /* path of the main database in the trace */
 	struct scenario_attach *attached; /* name, path in the trace */
 	size_t attached_count, attached_cap;
 	struct kv_list pragmas; /* on the connection that recovers */
@@ -33,7 +33,7 @@ struct subject {
 	int64_t *schema_versions;
 	size_t schema_version_count, schema_version_cap;
 	bool ack_lock; /* promises come from the lock protocol, not from OP_ACK */
-	char *model;	/* preset */
+	char *model;   /* preset */
 	struct kv_list model_params;
 	uint64_t seed;
 };

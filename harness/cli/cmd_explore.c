@@ -144,10 +144,10 @@ static int make_subject(const struct options *o, const struct trace *t, const ch
 			s->database = xstrdup(t->names[n]);
 			continue;
 		}
-		s->attached = xgrow(s->attached, s->attached_count, &s->attached_cap,
-				    sizeof *s->attached);
-		s->attached[s->attached_count++] = (struct scenario_attach){
-			xasprintf("db%zu", found), xstrdup(t->names[n])};
+		s->attached =
+		    xgrow(s->attached, s->attached_count, &s->attached_cap, sizeof *s->attached);
+		s->attached[s->attached_count++] =
+		    (struct scenario_attach){xasprintf("db%zu", found), xstrdup(t->names[n])};
 	}
 	if (found == 0)
 		rc = err_set(err, ERR_INPUT, "%s: no database in this trace", o->args[0]);
@@ -221,8 +221,7 @@ int cmd_explore(const struct options *options)
 	if (options->has_budget) {
 		gate.recoveries_max = options->budget_recoveries;
 		if (options->budget_seconds > 0)
-			gate.deadline_ns =
-				gate_now_ns() + options->budget_seconds * 1000000000u;
+			gate.deadline_ns = gate_now_ns() + options->budget_seconds * 1000000000u;
 	}
 	for (size_t i = 0; i < model_count && rc == 0; i++)
 		rc = model_find(models[i], &unused, &err);

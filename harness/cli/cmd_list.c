@@ -33,7 +33,7 @@ static int list_scenarios(const struct options *options)
 {
 	static const char *const standard[] = {"scenarios"};
 	const char *const *paths =
-		options->arg_count > 1 ? options->args + 1 : (const char *const *)standard;
+	    options->arg_count > 1 ? options->args + 1 : (const char *const *)standard;
 	size_t path_count = options->arg_count > 1 ? options->arg_count - 1 : 1, count;
 	struct scenario_path *found = NULL;
 	struct err err = ERR_INIT;

@@ -113,8 +113,8 @@ int cmd_replay(const struct options *options)
 		bool same = strcmp(verdicts[i].oracle, c->finding.oracle) == 0 &&
 			    verdicts[i].grade == c->finding.grade;
 		again = again || same;
-		case_result_violation(r, verdicts[i].oracle, verdicts[i].grade,
-				      verdicts[i].message, NULL);
+		case_result_violation(r, verdicts[i].oracle, verdicts[i].grade, verdicts[i].message,
+				      NULL);
 		same_index = same ? i : same_index;
 	}
 	r->verdict = again ? CASE_VIOLATED : CASE_HELD;

@@ -72,14 +72,14 @@ static int load_all(struct run *run, struct err *err)
 	struct scenario_path *paths = NULL;
 	size_t count = 0;
 	struct case_options case_options = {
-		.models = (const char *const *)o->models,
-		.model_count = o->model_count,
-		.set = o->set.count > 0 ? &o->set : NULL,
-		.require = o->has_require ? &o->require : NULL,
-		.default_require = GRADE_DURABLE,
-		.glob = o->case_glob,
-		.shard_index = o->shard_index,
-		.shard_count = o->shard_count,
+	    .models = (const char *const *)o->models,
+	    .model_count = o->model_count,
+	    .set = o->set.count > 0 ? &o->set : NULL,
+	    .require = o->has_require ? &o->require : NULL,
+	    .default_require = GRADE_DURABLE,
+	    .glob = o->case_glob,
+	    .shard_index = o->shard_index,
+	    .shard_count = o->shard_count,
 	};
 	int rc = check_models(o, err);
 
@@ -134,8 +134,7 @@ static int run_case(struct run *run, const struct loaded *l, const struct case_s
 		    struct err *err)
 {
 	struct case_result *c = result_add(&run->result);
-	struct subject *subject =
-		subject_from_scenario(l->scenario, spec, run->options->seed);
+	struct subject *subject = subject_from_scenario(l->scenario, spec, run->options->seed);
 	struct trace *t = NULL;
 	char *skip = NULL;
 
@@ -205,7 +204,7 @@ static int run_all(struct run *run, struct err *err)
 			if (rc != 0)
 				return rc;
 			const struct case_result *c =
-				&run->result.cases[run->result.case_count - 1];
+			    &run->result.cases[run->result.case_count - 1];
 			stopped = c->verdict == CASE_ERROR && !run->options->keep_going;
 		}
 	}

@@ -67,8 +67,8 @@ static int use_sqlite(char **argv, const char *path)
 		if (dladdr((void *)(uintptr_t)sqlite3_libversion, &info) != 0 &&
 		    realpath(info.dli_fname, actual) != NULL && strcmp(actual, resolved) == 0)
 			return 0;
-		(void)err_set(&err, ERR_USAGE, "option --sqlite: %s did not take the place of libsqlite3",
-			      path);
+		(void)err_set(&err, ERR_USAGE,
+			      "option --sqlite: %s did not take the place of libsqlite3", path);
 		return cli_fail(&err);
 	}
 	void *library = dlopen(resolved, RTLD_NOW | RTLD_LOCAL);

@@ -121,8 +121,8 @@ static struct judge *create_judge(const struct subject *s)
 	const char **schemas = xcalloc(1 + s->attached_count, sizeof *schemas);
 
 	for (size_t i = 0; i < s->invariant_count; i++)
-		invariants[i] = (struct judge_invariant){s->invariants[i].text,
-							 s->invariants[i].sql};
+		invariants[i] =
+		    (struct judge_invariant){s->invariants[i].text, s->invariants[i].sql};
 	for (size_t i = 0; i < s->batch_count; i++)
 		batches[i] = (struct judge_batch){s->batches[i].table, s->batches[i].id_column,
 						  s->batches[i].count_column};
@@ -132,16 +132,16 @@ static struct judge *create_judge(const struct subject *s)
 	for (size_t i = 0; i < s->attached_count; i++)
 		schemas[i + 1] = s->attached[i].name;
 	struct judge_config config = {
-		.invariants = invariants,
-		.invariant_count = s->invariant_count,
-		.batches = batches,
-		.batch_count = s->batch_count,
-		.orders = orders,
-		.order_count = s->order_count,
-		.schema_versions = s->schema_versions,
-		.schema_version_count = s->schema_version_count,
-		.schemas = schemas,
-		.schema_count = 1 + s->attached_count,
+	    .invariants = invariants,
+	    .invariant_count = s->invariant_count,
+	    .batches = batches,
+	    .batch_count = s->batch_count,
+	    .orders = orders,
+	    .order_count = s->order_count,
+	    .schema_versions = s->schema_versions,
+	    .schema_version_count = s->schema_version_count,
+	    .schemas = schemas,
+	    .schema_count = 1 + s->attached_count,
 	};
 	struct judge *judge = judge_create(&config);
 	free(invariants);
@@ -223,9 +223,8 @@ static const struct examined *judge_state(struct examiner *e, size_t index,
 	k->result.outcome = k->observation.id;
 	k->result.verdicts = k->verdicts;
 	k->result.verdict_count =
-		judge_observation(e->judge, e->history, point->position, &k->observation,
-				  k->verdicts, JUDGE_VERDICTS_MAX, &k->result.grade,
-				  &k->result.lost);
+	    judge_observation(e->judge, e->history, point->position, &k->observation, k->verdicts,
+			      JUDGE_VERDICTS_MAX, &k->result.grade, &k->result.lost);
 	return &k->result;
 }
 

@@ -92,8 +92,8 @@ static int resolve_model(const struct subject *s, const struct trace *t, struct 
 			       err);
 	if (rc != 0)
 		return rc;
-	*ret_sector_size = ret->sector_size_bytes != 0 ? ret->sector_size_bytes
-						       : t->device.sector_size_bytes;
+	*ret_sector_size =
+	    ret->sector_size_bytes != 0 ? ret->sector_size_bytes : t->device.sector_size_bytes;
 	if (*ret_sector_size != 512 && *ret_sector_size != 4096)
 		return err_set(err, ERR_INPUT,
 			       "the trace was recorded with %u-byte sectors; choose --set "
@@ -110,18 +110,18 @@ static void keep_case(struct gate *g, const struct subject *subject, const struc
 {
 	/* Borrowed for the call; nothing below writes through these. */
 	struct case_file c = {
-		.subject = (struct subject *)(uintptr_t)subject,
-		.trace = (struct trace *)(uintptr_t)t,
-		.state = {.position = f->point.position,
-			  .has_cut = f->point.cut_bytes != SIZE_MAX,
-			  .cut_bytes = f->point.cut_bytes == SIZE_MAX ? 0 : f->point.cut_bytes,
-			  .answers = f->answers,
-			  .answer_count = f->answer_count},
-		.finding = {.oracle = (char *)(uintptr_t)f->verdict.oracle,
-			    .grade = f->verdict.grade,
-			    .message = (char *)(uintptr_t)f->verdict.message},
-		.plugpull_version = (char *)(uintptr_t)PLUGPULL_VERSION,
-		.sqlite_version = (char *)(uintptr_t)sqlite3_libversion(),
+	    .subject = (struct subject *)(uintptr_t)subject,
+	    .trace = (struct trace *)(uintptr_t)t,
+	    .state = {.position = f->point.position,
+		      .has_cut = f->point.cut_bytes != SIZE_MAX,
+		      .cut_bytes = f->point.cut_bytes == SIZE_MAX ? 0 : f->point.cut_bytes,
+		      .answers = f->answers,
+		      .answer_count = f->answer_count},
+	    .finding = {.oracle = (char *)(uintptr_t)f->verdict.oracle,
+			.grade = f->verdict.grade,
+			.message = (char *)(uintptr_t)f->verdict.message},
+	    .plugpull_version = (char *)(uintptr_t)PLUGPULL_VERSION,
+	    .sqlite_version = (char *)(uintptr_t)sqlite3_libversion(),
 	};
 
 	case_file_token(&c, ret_token);
@@ -197,7 +197,7 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	struct explore_stats stats;
 	struct exploration x = {.gate = g, .id = subject->id, .begin_ns = gate_now_ns()};
 	struct explore_callbacks callbacks = {
-		.examine = examine, .progress = progress, .spent = spent, .ctx = &x};
+	    .examine = examine, .progress = progress, .spent = spent, .ctx = &x};
 
 	explore_stats_init(&stats);
 	int rc = resolve_model(subject, t, &model, &sector_size, err);
@@ -222,8 +222,8 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	ret->seconds = (double)(gate_now_ns() - x.begin_ns) / 1e9;
 	fill_findings(g, subject, t, e, ret);
 	if (sector_size != t->device.sector_size_bytes && !model.process_crash)
-		case_result_note(ret, "explored with %u-byte sectors; SQLite was told %u", sector_size,
-				 t->device.sector_size_bytes);
+		case_result_note(ret, "explored with %u-byte sectors; SQLite was told %u",
+				 sector_size, t->device.sector_size_bytes);
 	if (t->torn)
 		case_result_note(ret, "the trace is torn: its last %" PRIu64 " bytes were cut",
 				 t->torn_size_bytes);
@@ -231,8 +231,8 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 		gate_verdict(ret);
 		if (ret->verdict == CASE_INCONCLUSIVE)
 			ret->reason = stats.spent
-					      ? xasprintf("budget spent at crash point %zu of %zu",
-							  stats.points_whole + 1, stats.points)
+					  ? xasprintf("budget spent at crash point %zu of %zu",
+						      stats.points_whole + 1, stats.points)
 				      : x.interrupted ? xstrdup("interrupted")
 				      : t->torn	      ? xstrdup("the trace is torn")
 						      : xstrdup("exploration stopped early");

@@ -21,18 +21,18 @@
  * start afresh in every round: whether the transaction that a kill cut off is to be repeated cannot
  * be known, and to guess would make false alarms.
  *
- * Kills. In odd rounds at a random time, uniform over the time that the warm-up took; in even rounds
- * at an I/O operation of one writer, before it, after it, or inside xSync (faultinject/vfs_kill.h).
- * The other writers go on for a while, or die at the same moment. A round in which every writer
- * finished before it was killed does not count as a kill; when fewer than half of the rounds are
- * kills, the case is inconclusive.
+ * Kills. In odd rounds at a random time, uniform over the time that the warm-up took; in even
+ * rounds at an I/O operation of one writer, before it, after it, or inside xSync
+ * (faultinject/vfs_kill.h). The other writers go on for a while, or die at the same moment. A round
+ * in which every writer finished before it was killed does not count as a kill; when fewer than
+ * half of the rounds are kills, the case is inconclusive.
  *
  * Durability. A workload's acknowledgements name what must be there. One client's transactions are
  * counted, and the files must be in the state that a run without kills had after as many
- * transactions, or one more. Where neither can be done (several clients, SQL whose result is not the
- * same twice) that is `not applicable`, with its reason, and there is no grade: it would claim what
- * was not checked. The oracles of harness/judge/ are applied to every state, with the legal states
- * that the same scenario has on the simulated disk.
+ * transactions, or one more. Where neither can be done (several clients, SQL whose result is not
+ * the same twice) that is `not applicable`, with its reason, and there is no grade: it would claim
+ * what was not checked. The oracles of harness/judge/ are applied to every state, with the legal
+ * states that the same scenario has on the simulated disk.
  *
  * Clock. Every fourth round runs under libfaketime, with the clock stepping by days and years while
  * the writers write.

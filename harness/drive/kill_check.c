@@ -373,10 +373,11 @@ void kill_judge_turns(const struct observation *o, const struct kill_record *sta
 		ret->grade = GRADE_CONSISTENT;
 		ret->lost = acked - k;
 		ret->turn = k;
-		(void)snprintf(ret->message, sizeof ret->message,
-			       "%llu transactions were acknowledged, and the files are in the state "
-			       "after %llu",
-			       (unsigned long long)acked, (unsigned long long)k);
+		(void)snprintf(
+		    ret->message, sizeof ret->message,
+		    "%llu transactions were acknowledged, and the files are in the state "
+		    "after %llu",
+		    (unsigned long long)acked, (unsigned long long)k);
 		return;
 	}
 	ret->grade = GRADE_TORN;

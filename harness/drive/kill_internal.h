@@ -26,12 +26,12 @@
 
 enum {
 	KILL_WRITERS_MAX = 64,
-	KILL_WORKERS = 2,	      /* writers of a workload */
-	KILL_GENERATION_ROUNDS = 5,   /* rounds on the same files */
+	KILL_WORKERS = 2,	    /* writers of a workload */
+	KILL_GENERATION_ROUNDS = 5, /* rounds on the same files */
 	KILL_REFERENCE_TURNS_MAX = 1000,
-	KILL_HANG_SECONDS = 60,	      /* a writer or checker that takes longer hangs */
-	KILL_RECORD_SIZE_MAX = 1024,  /* below PIPE_BUF: a write is whole or not at all */
-	KILL_TEXT_SIZE = 128,	      /* of an acknowledgement */
+	KILL_HANG_SECONDS = 60,	     /* a writer or checker that takes longer hangs */
+	KILL_RECORD_SIZE_MAX = 1024, /* below PIPE_BUF: a write is whole or not at all */
+	KILL_TEXT_SIZE = 128,	     /* of an acknowledgement */
 };
 
 #define KILL_ENVIRONMENT "PLUGPULL_WRITER" /* "JOB GO OUT": numbers of file descriptors */
@@ -89,17 +89,18 @@ enum kill_record_type {
 	KILL_RECORD_TEXT,    /* acknowledgement of a workload */
 	KILL_RECORD_TURN,    /* acknowledgement of a client's transaction */
 	KILL_RECORD_STATE,   /* reference: the state after a turn */
-	KILL_RECORD_IMPURE,  /* reference: SQL called a function that answers differently each time */
+	KILL_RECORD_IMPURE,  /* reference: SQL called a function that answers differently each time
+			      */
 	KILL_RECORD_DONE,    /* everything is done and closed */
 	KILL_RECORD_FAILED,
 };
 
 struct kill_record {
 	enum kill_record_type type;
-	int64_t clock;	     /* STARTED: seconds since 1970 as the writer sees them */
-	uint32_t client;     /* TURN */
+	int64_t clock;		       /* STARTED: seconds since 1970 as the writer sees them */
+	uint32_t client;	       /* TURN */
 	struct kill_position position; /* TURN, STATE: after it */
-	uint32_t file_count; /* STATE */
+	uint32_t file_count;	       /* STATE */
 	struct digest states[OBSERVED_FILES_MAX];
 	struct fi_kill_counts counts; /* DONE */
 	int32_t code;		      /* FAILED: enum err_code */
@@ -152,16 +153,16 @@ struct kill_promise {
 struct kill_writer {
 	const struct kill_job *job; /* borrowed */
 	enum kill_end end;
-	int signal; /* KILL_END_CRASHED */
+	int signal;	  /* KILL_END_CRASHED */
 	struct err error; /* KILL_END_FAILED */
 	bool started;
-	int64_t clock_offset_seconds; /* its clock against ours when it started */
-	struct fi_kill_counts counts; /* KILL_END_FINISHED */
+	int64_t clock_offset_seconds;  /* its clock against ours when it started */
+	struct fi_kill_counts counts;  /* KILL_END_FINISHED */
 	struct kill_promise *promises; /* owned; in order */
 	size_t promise_count, promise_cap;
 	struct kill_position *positions; /* owned; one for each client of the job */
-	uint64_t turns; /* acknowledged in this round, all clients of the job */
-	struct kill_record *states; /* owned; reference */
+	uint64_t turns;			 /* acknowledged in this round, all clients of the job */
+	struct kill_record *states;	 /* owned; reference */
 	size_t state_count, state_cap;
 	char impure[KILL_TEXT_SIZE]; /* reference: the function, or "" */
 
@@ -178,8 +179,9 @@ struct kill_writer {
 struct kill_round {
 	struct kill_writer writers[KILL_WRITERS_MAX];
 	size_t writer_count;
-	/* When they are killed, in nanoseconds after all were let go; UINT64_MAX: never. `victim` is
-	 * killed at kill_ns or, where its job has a plan, by itself; the others delay_ns after it. */
+	/* When they are killed, in nanoseconds after all were let go; UINT64_MAX: never. `victim`
+	 * is killed at kill_ns or, where its job has a plan, by itself; the others delay_ns after
+	 * it. */
 	size_t victim;
 	uint64_t kill_ns, delay_ns;
 	const char *faketime; /* path of libfaketime; NULL: the real clock */

@@ -116,16 +116,14 @@ static int statements_from_json(const json_t *array, struct statement_list *ret,
 
 	if (!json_is_array(array))
 		return not_a_job(err, "statements");
-	json_array_foreach(array, i, item)
-	{
+	json_array_foreach (array, i, item) {
 		const char *sql;
 		int line, may_fail;
 
 		if (json_unpack((json_t *)(uintptr_t)item, "[sib!]", &sql, &line, &may_fail) != 0)
 			return not_a_job(err, "a statement");
 		ret->items = xgrow(ret->items, ret->count, &ret->cap, sizeof *ret->items);
-		ret->items[ret->count++] =
-		    (struct statement){xstrdup(sql), line, may_fail != 0};
+		ret->items[ret->count++] = (struct statement){xstrdup(sql), line, may_fail != 0};
 	}
 	return 0;
 }
@@ -150,7 +148,8 @@ static int client_from_json(json_t *item, struct kill_client *ret, struct err *e
 	ret->name = xstrdup(name);
 	ret->index = (uint32_t)index;
 	ret->repeat = (uint32_t)repeat;
-	ret->from = (struct kill_position){(uint64_t)turn, (uint32_t)repetition, (uint32_t)statement};
+	ret->from =
+	    (struct kill_position){(uint64_t)turn, (uint32_t)repetition, (uint32_t)statement};
 	int rc = statements_from_json(statements, &ret->statements, err);
 
 	if (rc == 0 && (ret->statements.count == 0 || ret->from.statement > ret->statements.count))
@@ -168,12 +167,12 @@ int kill_job_decode(const char *text, size_t size, struct kill_job *ret_job, str
 	json_int_t worker, seed, number;
 	int role, reopen, moment, rc = 0;
 
-	if (json == NULL || json_unpack(json, "{si ss so ss? ss? so sI sI so so sb si sI!}", "role",
-					&role, "path", &path, "subject", &subject, "workload",
-					&workload, "plant", &plant, "params", &params, "worker",
-					&worker, "seed", &seed, "setup", &setup, "clients", &clients,
-					"reopen", &reopen, "moment", &moment, "number",
-					&number) != 0) {
+	if (json == NULL ||
+	    json_unpack(json, "{si ss so ss? ss? so sI sI so so sb si sI!}", "role", &role, "path",
+			&path, "subject", &subject, "workload", &workload, "plant", &plant,
+			"params", &params, "worker", &worker, "seed", &seed, "setup", &setup,
+			"clients", &clients, "reopen", &reopen, "moment", &moment, "number",
+			&number) != 0) {
 		rc = not_a_job(err, json == NULL ? where.text : "its keys");
 		goto out;
 	}
@@ -192,8 +191,7 @@ int kill_job_decode(const char *text, size_t size, struct kill_job *ret_job, str
 	job.plan.moment = (enum fi_kill_moment)moment;
 	memcpy(&job.seed, &seed, sizeof seed);
 	memcpy(&job.plan.number, &number, sizeof number);
-	json_object_foreach(params, key, value)
-	{
+	json_object_foreach (params, key, value) {
 		if (!json_is_string(value)) {
 			rc = not_a_job(err, "a parameter");
 			goto out;

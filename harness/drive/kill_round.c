@@ -60,7 +60,7 @@ static bool sets(const char *variable, const char *name)
 
 /* Our environment, with what the writer needs; every string but ours is borrowed. */
 struct environment {
-	char **all; /* owned array; NULL at its end */
+	char **all;   /* owned array; NULL at its end */
 	char *own[6]; /* owned */
 	size_t own_count;
 };
@@ -68,8 +68,9 @@ struct environment {
 static void environment_init(struct environment *e, const struct kill_round *r, const char *fds)
 {
 	static const char *const replaced[] = {
-	    "LD_PRELOAD", "TZ",	"FAKETIME", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE",
-	    "FAKETIME_DONT_FAKE_MONOTONIC",
+	    "LD_PRELOAD",	 "TZ",
+	    "FAKETIME",		 "FAKETIME_TIMESTAMP_FILE",
+	    "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC",
 	};
 	const char *preload = getenv("LD_PRELOAD");
 	size_t count = 0, kept = 0;
@@ -82,8 +83,8 @@ static void environment_init(struct environment *e, const struct kill_round *r, 
 		bool is_replaced = false;
 
 		for (size_t k = 0; k < sizeof replaced / sizeof replaced[0]; k++)
-			is_replaced = is_replaced || (r->faketime != NULL &&
-						      sets(environ[i], replaced[k]));
+			is_replaced =
+			    is_replaced || (r->faketime != NULL && sets(environ[i], replaced[k]));
 		if (!is_replaced)
 			e->all[kept++] = environ[i];
 	}
@@ -94,8 +95,7 @@ static void environment_init(struct environment *e, const struct kill_round *r, 
 		    xasprintf("LD_PRELOAD=%s%s%s", r->faketime, preload == NULL ? "" : ":",
 			      preload == NULL ? "" : preload);
 		e->own[e->own_count++] = xstrdup("TZ=UTC");
-		e->own[e->own_count++] =
-		    xasprintf("FAKETIME_TIMESTAMP_FILE=%s", r->folder->clock);
+		e->own[e->own_count++] = xasprintf("FAKETIME_TIMESTAMP_FILE=%s", r->folder->clock);
 		e->own[e->own_count++] = xstrdup("FAKETIME_NO_CACHE=1");
 		/* A monotonic clock that follows the steps is no monotonic clock. */
 		e->own[e->own_count++] = xstrdup("FAKETIME_DONT_FAKE_MONOTONIC=1");
@@ -459,8 +459,7 @@ static int reap(struct kill_round *r, struct kill_writer *w, struct err *err)
 	} else
 		/* An abort is a failed assertion of ours. */
 		return err_set(err, ERR_HARNESS, "writer %" PRIu32 " ended with status 0x%x%s",
-			       w->job->worker, status,
-			       w->started ? "" : " before it had started");
+			       w->job->worker, status, w->started ? "" : " before it had started");
 	return 0;
 }
 

@@ -312,8 +312,8 @@ static int run_clients(struct writer *w, struct err *err)
 	int rc = 0;
 
 	for (size_t i = 0; i < w->job.client_count && rc == 0; i++) {
-		clients[i] = (struct client){.spec = &w->job.clients[i],
-					     .at = w->job.clients[i].from};
+		clients[i] =
+		    (struct client){.spec = &w->job.clients[i], .at = w->job.clients[i].from};
 		rc = connect_database(w, &clients[i].db, err);
 	}
 	for (bool busy = true; busy && rc == 0;) {
@@ -352,9 +352,9 @@ struct impure {
 };
 
 static struct impure impures[] = {
-    {"random", 0, NULL},       {"randomblob", 1, NULL},	  {"current_time", 0, NULL},
+    {"random", 0, NULL},       {"randomblob", 1, NULL},	       {"current_time", 0, NULL},
     {"current_date", 0, NULL}, {"current_timestamp", 0, NULL}, {"date", -1, NULL},
-    {"time", -1, NULL},	       {"datetime", -1, NULL},	  {"julianday", -1, NULL},
+    {"time", -1, NULL},	       {"datetime", -1, NULL},	       {"julianday", -1, NULL},
     {"unixepoch", -1, NULL},   {"strftime", -1, NULL},
 };
 

@@ -63,8 +63,8 @@ void observer_init(struct observer *o, const struct subject *subject,
 	memset(o, 0, sizeof *o);
 	o->subject = subject;
 	o->probes = probes;
-	o->pragma_sql = xcalloc(pragmas->count * (1 + subject->attached_count),
-				sizeof *o->pragma_sql);
+	o->pragma_sql =
+	    xcalloc(pragmas->count * (1 + subject->attached_count), sizeof *o->pragma_sql);
 	for (int rank = 0; rank < 3; rank++) {
 		for (size_t i = 0; i < pragmas->count; i++) {
 			const struct kv *p = &pragmas->items[i];
@@ -75,9 +75,9 @@ void observer_init(struct observer *o, const struct subject *subject,
 				o->one_connection = true;
 			for (size_t f = 0; f < 1 + subject->attached_count; f++) {
 				char *schema = quote_identifier(
-					f == 0 ? "main" : subject->attached[f - 1].name);
-				o->pragma_sql[o->pragma_count++] = xasprintf(
-					"PRAGMA %s.%s = %s", schema, p->key, p->value);
+				    f == 0 ? "main" : subject->attached[f - 1].name);
+				o->pragma_sql[o->pragma_count++] =
+				    xasprintf("PRAGMA %s.%s = %s", schema, p->key, p->value);
 				free(schema);
 			}
 		}
@@ -127,7 +127,8 @@ static int open_database(const struct observer *o, sqlite3 **ret_db, struct obse
 {
 	const struct subject *s = o->subject;
 	sqlite3 *db = NULL;
-	int rc = sqlite3_open_v2(s->database, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+	int rc =
+	    sqlite3_open_v2(s->database, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
 
 	if (rc != SQLITE_OK) {
 		(void)fail(ret, db, rc, "open");
@@ -280,8 +281,8 @@ static int digest_table(sqlite3 *db, const char *schema, const char *table, stru
 			struct observation *o)
 {
 	char *quoted = quote_identifier(schema), *name = quote_identifier(table);
-	char *sql = sqlite3_mprintf("SELECT _rowid_, rowid, oid, * FROM %s.%s NOT INDEXED", quoted,
-				    name);
+	char *sql =
+	    sqlite3_mprintf("SELECT _rowid_, rowid, oid, * FROM %s.%s NOT INDEXED", quoted, name);
 	sqlite3_stmt *stmt = NULL;
 	int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
 
@@ -320,8 +321,7 @@ static int list_tables(sqlite3 *db, const char *schema, struct table_list *list,
 	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
 		const char *text = (const char *)sqlite3_column_text(stmt, 1);
 		const char *name = (const char *)sqlite3_column_text(stmt, 0);
-		if (name == NULL ||
-		    (text != NULL && strncasecmp(text, "CREATE VIRTUAL", 14) == 0))
+		if (name == NULL || (text != NULL && strncasecmp(text, "CREATE VIRTUAL", 14) == 0))
 			continue;
 		list->names = xgrow(list->names, list->count, &list->cap, sizeof *list->names);
 		list->names[list->count++] = xstrdup(name);
@@ -389,8 +389,7 @@ static void run_probe(sqlite3 *db, const char *sql, struct probe_result *r)
 				break;
 			}
 			for (size_t i = 0; i < r->column_count; i++) {
-				const char *text =
-					(const char *)sqlite3_column_text(stmt, (int)i);
+				const char *text = (const char *)sqlite3_column_text(stmt, (int)i);
 				r->cells = xgrow(r->cells, cells, &cap, sizeof *r->cells);
 				r->cells[cells++] = text == NULL ? NULL : xstrdup(text);
 			}
@@ -417,8 +416,8 @@ static void identify(struct observation *o)
 		h = hash_mix(h, r->row_count);
 		for (size_t k = 0; k < r->row_count * r->column_count; k++)
 			h = hash_mix(h, r->cells[k] == NULL
-						? 1
-						: hash64(r->cells[k], strlen(r->cells[k]), 2));
+					    ? 1
+					    : hash64(r->cells[k], strlen(r->cells[k]), 2));
 	}
 	o->id = h;
 }

@@ -20,12 +20,12 @@
 struct sqlite3;
 
 struct observer {
-	const struct subject *subject;	  /* borrowed */
-	const struct probe_list *probes;  /* borrowed; NULL = digests only */
-	char **pragma_sql;		  /* owned; PRAGMA statements, in the order to apply */
+	const struct subject *subject;	 /* borrowed */
+	const struct probe_list *probes; /* borrowed; NULL = digests only */
+	char **pragma_sql;		 /* owned; PRAGMA statements, in the order to apply */
 	size_t pragma_count;
 	size_t pragma_early_count; /* of these, before the first read of a recovery */
-	bool one_connection; /* locking_mode=EXCLUSIVE shuts a second connection out */
+	bool one_connection;	   /* locking_mode=EXCLUSIVE shuts a second connection out */
 };
 
 /* Makes SQLite fast for a process with one thread; before anything else calls it. */
@@ -42,8 +42,7 @@ struct sqlite3 *observer_recover(const struct observer *o, struct observation *r
 /* Applies the application's pragmas on `recovered`, the connection that recovered, and observes
  * what there is. The caller releases *ret;
  * a failure of SQLite is part of the observation, not an error. */
-void observer_observe(const struct observer *o, struct sqlite3 *recovered,
-		      struct observation *ret);
+void observer_observe(const struct observer *o, struct sqlite3 *recovered, struct observation *ret);
 
 /* Closes a connection without checkpointing. NULL is accepted. */
 void observer_close(struct sqlite3 *db);

@@ -8,13 +8,13 @@
 #include <string.h>
 
 static const struct defect defects[] = {
-	{"ack-before-commit", "store", "the caller is told before the commit is durable", "history",
-	 true},
-	{"batch-in-two-transactions", "store", "one batch is written by two transactions", "batch",
-	 true},
-	{"migration-outside-transaction", "store",
-	 "the statements of a migration and its version row commit one by one", "schema", true},
-	{"missing-commit-sync", "shim", "the log or journal is never synced", "history", false},
+    {"ack-before-commit", "store", "the caller is told before the commit is durable", "history",
+     true},
+    {"batch-in-two-transactions", "store", "one batch is written by two transactions", "batch",
+     true},
+    {"migration-outside-transaction", "store",
+     "the statements of a migration and its version row commit one by one", "schema", true},
+    {"missing-commit-sync", "shim", "the log or journal is never synced", "history", false},
 };
 
 const struct defect *plant_defects(size_t *ret_count)

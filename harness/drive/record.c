@@ -233,9 +233,8 @@ static int run_clients(struct recording *r, struct err *err)
 	int rc = 0;
 
 	for (size_t i = 0; i < s->client_count && rc == 0; i++) {
-		runs[i] = (struct client_run){.client = &s->clients[i],
-					      .connection = (uint16_t)(i + 2),
-					      .repetition = 1};
+		runs[i] = (struct client_run){
+		    .client = &s->clients[i], .connection = (uint16_t)(i + 2), .repetition = 1};
 		prng_init(&runs[i].random, prng_mix(r->subject->seed) + i, "workload");
 		act_as(r, s->clients[i].process, runs[i].connection);
 		rc = connect(r, &runs[i].db, err);
@@ -274,13 +273,13 @@ static int run_workload(struct recording *r, struct err *err)
 {
 	const struct workload *w = workload_find(r->scenario->workload);
 	struct workload_env env = {
-		.database = r->subject->database,
-		.pragmas = &r->spec->config,
-		.params = &r->spec->workload_params,
-		.plant = r->scenario->plant,
-		.seed = r->subject->seed,
-		.ack = workload_ack,
-		.ctx = r,
+	    .database = r->subject->database,
+	    .pragmas = &r->spec->config,
+	    .params = &r->spec->workload_params,
+	    .plant = r->scenario->plant,
+	    .seed = r->subject->seed,
+	    .ack = workload_ack,
+	    .ctx = r,
 	};
 
 	ASSERT(w != NULL);
@@ -299,7 +298,8 @@ int record_case(const struct scenario *s, const struct case_spec *spec,
 {
 	struct recording r = {.scenario = s, .spec = spec, .subject = subject};
 	struct trace_device device = fi_vfs_default_device();
-	char *producer = xasprintf("plugpull " PLUGPULL_VERSION ", SQLite %s", sqlite3_libversion());
+	char *producer =
+	    xasprintf("plugpull " PLUGPULL_VERSION ", SQLite %s", sqlite3_libversion());
 	struct trace *t = trace_create(device, producer);
 	int rc = 0;
 

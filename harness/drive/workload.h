@@ -16,10 +16,10 @@
 #include <stdint.h>
 
 struct workload_env {
-	const char *database;		/* path */
-	const struct kv_list *pragmas;	/* of the case */
-	const struct kv_list *params;	/* workload parameters, checked */
-	const char *plant;		/* a planted defect, or NULL */
+	const char *database;	       /* path */
+	const struct kv_list *pragmas; /* of the case */
+	const struct kv_list *params;  /* workload parameters, checked */
+	const char *plant;	       /* a planted defect, or NULL */
 	uint64_t seed;
 	uint32_t worker; /* number of this writer, from 0; its data must not collide with others */
 	/* The caller was told that everything written so far is kept; `text` names what, as

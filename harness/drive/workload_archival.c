@@ -18,16 +18,16 @@
 #include <string.h>
 
 static const struct workload_param params[] = {
-	{"batches", 1, 1000000, 20, "batches to write"},
-	{"events", 1, 1000, 5, "events in a batch"},
-	{"payload", 0, 65536, 64, "bytes of payload of an event"},
-	{"migrate", 0, 1, 1, "1: the newer program takes over half way; 0: it runs from the start"},
+    {"batches", 1, 1000000, 20, "batches to write"},
+    {"events", 1, 1000, 5, "events in a batch"},
+    {"payload", 0, 65536, 64, "bytes of payload of an event"},
+    {"migrate", 0, 1, 1, "1: the newer program takes over half way; 0: it runs from the start"},
 };
 
 static const char *const defects[] = {
-	"ack-before-commit",
-	"batch-in-two-transactions",
-	"migration-outside-transaction",
+    "ack-before-commit",
+    "batch-in-two-transactions",
+    "migration-outside-transaction",
 };
 
 enum { SERVER_SIZE = 32, EVENT_ID_SIZE = 64 };
@@ -81,11 +81,11 @@ static int open_store(struct archive *a, size_t migration_count, struct err *err
 	for (size_t i = 0; i < pragmas->count; i++)
 		list[i] = (struct store_pragma){pragmas->items[i].key, pragmas->items[i].value};
 	struct store_options options = {
-		.pragmas = list,
-		.pragma_count = pragmas->count,
-		.migrations = migrations,
-		.migration_count = migration_count,
-		.clock_us = fixed_clock,
+	    .pragmas = list,
+	    .pragma_count = pragmas->count,
+	    .migrations = migrations,
+	    .migration_count = migration_count,
+	    .clock_us = fixed_clock,
 	};
 	if (store_open(a->env->database, &options, &a->store, &e) != STORE_OK) {
 		a->store = NULL;
@@ -121,13 +121,13 @@ static void make_batch(struct archive *a)
 		(void)snprintf(a->ids[i], sizeof a->ids[i], "%s/%lld", a->server,
 			       (long long)position);
 		a->events[i] = (struct store_event){
-			.event_id = a->ids[i],
-			.server_id = a->server,
-			.position = position,
-			.time_us = 1700000000000000 + position * 1000,
-			.kind = position % 3 == 0 ? "message" : "reaction",
-			.payload = a->payload + i * a->payload_bytes,
-			.payload_bytes = a->payload_bytes,
+		    .event_id = a->ids[i],
+		    .server_id = a->server,
+		    .position = position,
+		    .time_us = 1700000000000000 + position * 1000,
+		    .kind = position % 3 == 0 ? "message" : "reaction",
+		    .payload = a->payload + i * a->payload_bytes,
+		    .payload_bytes = a->payload_bytes,
 		};
 	}
 }
@@ -136,8 +136,8 @@ static void make_batch(struct archive *a)
 static int write_in_two(struct archive *a, struct err *err)
 {
 	static const char sql[] =
-		"INSERT INTO events (event_id, server_id, position, time_us, kind, payload, "
-		"checksum, batch_id, batch_count) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+	    "INSERT INTO events (event_id, server_id, position, time_us, kind, payload, "
+	    "checksum, batch_id, batch_count) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 	sqlite3 *db = store_handle(a->store);
 	sqlite3_stmt *stmt = NULL;
 	int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
@@ -145,8 +145,9 @@ static int write_in_two(struct archive *a, struct err *err)
 	for (size_t i = 0; i < a->event_count && rc == SQLITE_OK; i++) {
 		const struct store_event *e = &a->events[i];
 		if (i == 0 || i == a->event_count / 2)
-			rc = sqlite3_exec(db, i == 0 ? "BEGIN IMMEDIATE" : "COMMIT; BEGIN IMMEDIATE",
-					  NULL, NULL, NULL);
+			rc =
+			    sqlite3_exec(db, i == 0 ? "BEGIN IMMEDIATE" : "COMMIT; BEGIN IMMEDIATE",
+					 NULL, NULL, NULL);
 		(void)sqlite3_bind_text(stmt, 1, e->event_id, -1, SQLITE_STATIC);
 		(void)sqlite3_bind_text(stmt, 2, e->server_id, -1, SQLITE_STATIC);
 		(void)sqlite3_bind_int64(stmt, 3, e->position);
@@ -196,9 +197,10 @@ static int migrate_in_pieces(struct archive *a, const struct store_migration *mi
 			     size_t version, struct err *err)
 {
 	sqlite3 *db = store_handle(a->store);
-	char *row = sqlite3_mprintf("INSERT INTO schema_version (version, digest, name, applied_us) "
-				    "VALUES (%d, '', %Q, 0)",
-				    (int)version, migration->name);
+	char *row =
+	    sqlite3_mprintf("INSERT INTO schema_version (version, digest, name, applied_us) "
+			    "VALUES (%d, '', %Q, 0)",
+			    (int)version, migration->name);
 	int rc = sqlite3_exec(db, migration->sql, NULL, NULL, NULL);
 
 	if (rc == SQLITE_OK)
@@ -231,9 +233,9 @@ static int archival_run(const struct workload_env *env, struct err *err)
 	const struct workload *w = &workload_archival;
 	int64_t batches = workload_param(w, env->params, "batches");
 	struct archive a = {
-		.env = env,
-		.event_count = (size_t)workload_param(w, env->params, "events"),
-		.payload_bytes = (size_t)workload_param(w, env->params, "payload"),
+	    .env = env,
+	    .event_count = (size_t)workload_param(w, env->params, "events"),
+	    .payload_bytes = (size_t)workload_param(w, env->params, "payload"),
 	};
 	int rc;
 
@@ -261,11 +263,11 @@ static int archival_run(const struct workload_env *env, struct err *err)
 }
 
 const struct workload workload_archival = {
-	.name = "store.archival",
-	.summary = "batches of events into the archival store, with a migration on the way",
-	.params = params,
-	.param_count = sizeof params / sizeof params[0],
-	.defects = defects,
-	.defect_count = sizeof defects / sizeof defects[0],
-	.run = archival_run,
+    .name = "store.archival",
+    .summary = "batches of events into the archival store, with a migration on the way",
+    .params = params,
+    .param_count = sizeof params / sizeof params[0],
+    .defects = defects,
+    .defect_count = sizeof defects / sizeof defects[0],
+    .run = archival_run,
 };

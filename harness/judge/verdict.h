@@ -7,16 +7,16 @@
 /* Ordered: a worse grade is a smaller number, so the grade of a run is the minimum over its crash
  * states. GRADE_NONE marks findings outside the scale (leftovers, liveness): JSON null. */
 #define GRADES(X)                                                                                  \
-	X(GRADE_CORRUPT, 0, "corrupt")       /* cannot be opened, fails a check, or a reader errs */ \
-	X(GRADE_TORN, 1, "torn")             /* a state that never existed */                      \
+	X(GRADE_CORRUPT, 0, "corrupt") /* cannot be opened, fails a check, or a reader errs */     \
+	X(GRADE_TORN, 1, "torn")       /* a state that never existed */                            \
 	X(GRADE_CONSISTENT, 2, "consistent") /* a legal state; acknowledged commits can be lost */ \
-	X(GRADE_DURABLE, 3, "durable")       /* every acknowledged commit is there */
+	X(GRADE_DURABLE, 3, "durable")	     /* every acknowledged commit is there */
 
 enum grade {
 #define X(name, num, text) name = (num),
 	GRADES(X)
 #undef X
-	GRADE_NONE = 4,
+	    GRADE_NONE = 4,
 };
 
 /* The word of a grade, or NULL for GRADE_NONE. */

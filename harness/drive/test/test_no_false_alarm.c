@@ -122,9 +122,10 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_wal_full),
-		cmocka_unit_test(test_delete_extra),
+	    cmocka_unit_test(test_wal_full),
+	    cmocka_unit_test(test_delete_extra),
 	};
 
+	observer_configure();
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

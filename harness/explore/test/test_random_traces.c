@@ -58,11 +58,9 @@ static void make_write(struct maker *m, uint32_t inode)
 		size = 512;
 	}
 	memset(data, (int)(1 + prng_below(&m->r, 250)), size);
-	append(m, (struct op){.kind = OP_WRITE,
-			      .inode = inode,
-			      .offset = offset,
-			      .size = size,
-			      .data = data});
+	append(m,
+	       (struct op){
+		   .kind = OP_WRITE, .inode = inode, .offset = offset, .size = size, .data = data});
 	if (offset + size > m->size[inode])
 		m->size[inode] = offset + size;
 }
@@ -299,7 +297,8 @@ static size_t compare_trace(uint64_t seed, const char *model_name, uint32_t sect
 			continue;
 		lazy.seed = brute.seed = reader;
 		lazy.seen.count = brute.seen.count = 0;
-		if (enumerate_states(t, &model, sector, p, STATES_MAX, visit, &brute, &n, &err) != 0)
+		if (enumerate_states(t, &model, sector, p, STATES_MAX, visit, &brute, &n, &err) !=
+		    0)
 			continue;
 		explore_stats_init(&stats);
 		if (explore(ix, &model, &point, 1, &callbacks, &stats, &err) != 0)
@@ -312,8 +311,8 @@ static size_t compare_trace(uint64_t seed, const char *model_name, uint32_t sect
 		qsort(lazy.seen.items, lazy.seen.count, sizeof(uint64_t), compare_ids);
 		qsort(brute.seen.items, brute.seen.count, sizeof(uint64_t), compare_ids);
 		if (lazy.seen.count != brute.seen.count ||
-		    memcmp(lazy.seen.items, brute.seen.items,
-			   lazy.seen.count * sizeof(uint64_t)) != 0)
+		    memcmp(lazy.seen.items, brute.seen.items, lazy.seen.count * sizeof(uint64_t)) !=
+			0)
 			fail_msg("seed %llu, position %llu, sector %u: %zu outcomes lazily, %zu by "
 				 "brute force",
 				 (unsigned long long)seed, (unsigned long long)p, sector,
@@ -364,9 +363,9 @@ static void test_lying(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_strict_512),
-		cmocka_unit_test(test_strict_4096),
-		cmocka_unit_test(test_lying),
+	    cmocka_unit_test(test_strict_512),
+	    cmocka_unit_test(test_strict_4096),
+	    cmocka_unit_test(test_lying),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,7 +57,7 @@ def check_help(t, contract):
         t.has(f'docs/contract.md has {command}', None, f'`{command}', text)
         for option in options:
             t.has(f'docs/contract.md has --{option}', None,
-                  {'quiet': '`-q`', 'verbose': '`-v`'}.get(option, f'`--{option}'), text)
+                  f'`--{option}', text)
         for other in sorted({o for all_of in COMMANDS.values() for o in all_of} - set(options)):
             t.refused(f'{command} --{other} is refused', t.run(command, f'--{other}'), f'--{other}')
     for name in NOT_SERVED:
