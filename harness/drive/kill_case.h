@@ -45,7 +45,9 @@ struct kill_run {
 	bool has_migration;
 	struct kill_measure measure, migration_measure;
 
-	/* One client: states[k] after k transactions. Without states durability is not known. */
+	/* Where one client alone writes: which, where its job has it, and states[k] after k of its
+	 * transactions. Without states durability is not known. */
+	size_t writing_client, writing_job, writing_at;
 	struct kill_record *states; /* owned */
 	size_t state_count;
 	bool can_resume; /* the files can be written on after a kill */
@@ -71,7 +73,10 @@ struct kill_run {
 int kill_run_prepare(struct kill_run *k, char **ret_skip_reason, struct err *err);
 void kill_run_release(struct kill_run *k); /* accepts a zeroed one */
 
-/* Runs the one client alone, state by state, on files of its own. */
+/* The one client that writes, as its job has it. */
+struct kill_client *kill_run_writing_client(const struct kill_run *k);
+
+/* Runs the one client that writes alone, state by state, on files of its own. */
 int kill_run_reference(struct kill_run *k, bool reopen, struct err *err);
 
 /* The findings of an oracle and a grade are one; the first message stays. */

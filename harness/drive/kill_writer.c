@@ -388,7 +388,13 @@ static int report_state(struct writer *w, const struct client *c, struct err *er
 	struct kill_record r = {.type = KILL_RECORD_STATE, .position = c->at};
 	struct observation o = {0};
 
-	observer_observe(&w->observer, c->db, &o);
+	/* The state is what the client itself sees between its transactions, and looking at it must
+	 * not change the client's connection. */
+	struct observer look = w->observer;
+
+	look.one_connection = true;
+	look.pragma_count = look.pragma_early_count = 0;
+	observer_observe(&look, c->db, &o);
 	if (o.rc != 0) {
 		(void)err_set(err, ERR_INPUT, "%s: %s", w->job.path, o.failed);
 		observation_release(&o);
@@ -405,8 +411,6 @@ static int report_state(struct writer *w, const struct client *c, struct err *er
 static int run_reference(struct writer *w, struct err *err)
 {
 	struct client c = {.spec = &w->job.clients[0], .at = w->job.clients[0].from};
-	/* The state is what the client itself sees between its transactions. */
-	w->observer.one_connection = true;
 	int rc = connect_reference(w, &c.db, err);
 
 	if (rc != 0)

@@ -3,6 +3,7 @@ says so."""
 import ctypes.util
 import glob
 import os
+import pty
 import re
 import subprocess
 
@@ -77,7 +78,9 @@ def check_usage(t):
     for args, parts in (
             (['run'], ['`run` needs PATH']), (['replay'], ['`replay` needs CASE']),
             (['replay', 'a', 'b'], ["'b'"]), (['explore'], ['TRACE']), (['trace'], ['show|stat']),
-            (['trace', 'shw', 'x'], ["'shw'"]), (['list'], ['scenarios, models or defects']),
+            (['trace', 'shw', 'x'], ["'shw'"]), (['trace', 'import', 'x'], ["'import'"]),
+            (['run', 'x', '--ack', 'lock'], ['--ack']),
+            (['run', 'x', '--show-data'], ['--show-data']), (['list'], ['scenarios, models or defects']),
             (['list', 'modles'], ["'modles'"]), (['list', 'models', 'x'], ['models']),
             (['doctor', 'x'], ["'x'"]), (['kill'], ['PATH']), (['rnu', 'x'], ["'rnu'"]),
             (['run', 'x', '--no-such'], ['--no-such']), (['run', 'x', '-x'], ['-x']),
@@ -246,6 +249,39 @@ def check_shown(t):
            re.sub(r'\033\[\d*m', '', always.out))
 
 
+def on_terminal(t, args, cwd, env, to_stderr):
+    """What a command writes to stdout, or to stderr, when that is a terminal."""
+    ours, theirs = pty.openpty()
+    streams = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
+    streams['stderr' if to_stderr else 'stdout'] = theirs
+    with subprocess.Popen([t.binary, *args], cwd=cwd, stdin=subprocess.DEVNULL,
+                          env={**t.environment, 'TERM': 'xterm', **env}, **streams) as process:
+        os.close(theirs)
+        text = b''
+        try:
+            while data := os.read(ours, 4096):
+                text += data
+        except OSError:  # EIO: the other end is closed
+            pass
+        process.wait()
+    os.close(ours)
+    return text.decode('utf-8', 'replace')
+
+
+def check_terminal(t):
+    folder = t.scenario(ROWS)
+    shown = [on_terminal(t, ['run', 'f.sql', *args], folder, env, False) for args, env in (
+        ([], {}), ([], {'NO_COLOR': '1'}), ([], {'TERM': 'dumb'}), (['--color', 'never'], {}),
+        (['--color', 'auto'], {}))]
+    t.same('--color auto: on a terminal, unless NO_COLOR or TERM=dumb', None,
+           [True, False, False, False, True], ['\033[32m' in text for text in shown])
+    folder = t.scenario(LONG)
+    progress = [on_terminal(t, ['run', 'f.sql', '--budget', '1s', *args], folder, {}, True)
+                for args in ([], ['-q'])]
+    t.same('progress: on stderr, and not with -q', None, [True, False],
+           ['crash points left' in text for text in progress])
+
+
 def find_sqlite():
     paths = glob.glob('/usr/lib/*/libsqlite3.so.0') + glob.glob('/lib/*/libsqlite3.so.0')
     for program in ('ldconfig', '/sbin/ldconfig', '/usr/sbin/ldconfig'):
@@ -294,6 +330,8 @@ def check_lists(t):
     t.same('list scenarios', ran, [['./sub/y.sql', 'rows one by one'], ['./z.sql',
                                                                        'another by one']],
            [line.split(None, 1) for line in ran.out.splitlines()])
+    ran = t.run('list', 'scenarios', cwd=t.scenario(ROWS, 'scenarios/s.sql'))
+    t.has('list scenarios: those of scenarios/ without a path', ran, 'scenarios/s.sql', ran.out)
     t.refused('list scenarios: one that is wrong', t.run('list', 'scenarios', '.', cwd=t.scenario(
         '-- @scenario x\n-- @clinet\n')), 'f.sql:2: ')
     ran = t.run('doctor')
@@ -309,5 +347,6 @@ def check(t, contract):
     check_selection(t)
     check_heeded(t)
     check_shown(t)
+    check_terminal(t)
     check_sqlite(t)
     check_lists(t)

@@ -1,0 +1,254 @@
+/*
+ * `plugpull kill`: runs scenarios as real processes on real files, kills them, reopens, checks. See
+ * harness/drive/kill.h for what is killed when.
+ *
+ * A case stands under the name "kill" where `run` has a disk model: no disk is simulated, so
+ * @models does not multiply the cases, and conditions on a model do not hold.
+ */
+#include "harness/cli/command.h"
+
+#include "faultinject/base/buf.h"
+#include "harness/drive/gate.h"
+#include "harness/drive/kill.h"
+#include "reports/report_dir.h"
+
+#include <inttypes.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PROGRESS_INTERVAL_NS = 100 * 1000 * 1000 };
+#define PLAIN_INTERVAL_NS 30000000000u
+
+struct loaded {
+	struct scenario *scenario;
+	struct case_list cases;
+	char *name; /* relative path without .sql */
+};
+
+struct run {
+	const struct options *options;
+	struct loaded *loaded;
+	size_t loaded_count, total;
+	struct kill_options kill;
+	uint64_t deadline_ns; /* of all cases; 0: none */
+	struct result result;
+	bool tty, drawn;
+	uint64_t progress_ns;
+};
+
+/* ---- scenarios ---- */
+
+static bool knows_model(const char *name)
+{
+	return strcmp(name, KILL_MODEL) == 0 || cli_vocabulary()->model(name);
+}
+
+static int load_all(struct run *run, struct err *err)
+{
+	static const char *const models[] = {KILL_MODEL};
+	const struct options *o = run->options;
+	struct scenario_vocabulary vocabulary = *cli_vocabulary();
+	struct scenario_path *paths = NULL;
+	size_t count = 0;
+	struct case_options case_options = {
+	    .models = models,
+	    .model_count = 1,
+	    .set = o->set.count > 0 ? &o->set : NULL,
+	    .require = o->has_require ? &o->require : NULL,
+	    .default_require = GRADE_DURABLE,
+	    .glob = o->case_glob,
+	    .shard_index = o->shard_index,
+	    .shard_count = o->shard_count,
+	};
+	int rc = scenario_collect(o->args, o->arg_count, &paths, &count, err);
+
+	if (rc != 0)
+		return rc;
+	vocabulary.model = knows_model;
+	run->loaded = xcalloc(count, sizeof *run->loaded);
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		struct loaded *l = &run->loaded[i];
+		size_t size = strlen(paths[i].relative);
+
+		rc = scenario_load(paths[i].path, cli_vocabulary(), &l->scenario, err);
+		if (rc != 0)
+			break;
+		run->loaded_count = i + 1;
+		if (size > 4 && strcmp(paths[i].relative + size - 4, ".sql") == 0)
+			size -= 4;
+		l->name = xasprintf("%.*s", (int)size, paths[i].relative);
+		rc = scenario_cases(l->scenario, paths[i].relative, &vocabulary, &case_options,
+				    &l->cases, err);
+		run->total += l->cases.count;
+	}
+	scenario_paths_free(paths, count);
+	return rc;
+}
+
+static void release_all(struct run *run)
+{
+	for (size_t i = 0; i < run->loaded_count; i++) {
+		case_list_release(&run->loaded[i].cases);
+		scenario_free(run->loaded[i].scenario);
+		free(run->loaded[i].name);
+	}
+	free(run->loaded);
+}
+
+static void list_cases(const struct run *run)
+{
+	for (size_t i = 0; i < run->loaded_count; i++)
+		for (size_t k = 0; k < run->loaded[i].cases.count; k++)
+			puts(run->loaded[i].cases.items[k].id);
+}
+
+/* ---- progress ---- */
+
+static void show_progress(void *ctx, const char *case_id, uint64_t rounds, uint64_t kills)
+{
+	struct run *run = ctx;
+	uint64_t now = gate_now_ns();
+	uint64_t interval = run->tty ? (uint64_t)PROGRESS_INTERVAL_NS : PLAIN_INTERVAL_NS;
+
+	if (run->options->quiet || now - run->progress_ns < interval)
+		return;
+	run->progress_ns = now;
+	fprintf(stderr, "%s%.60s: %" PRIu64 " rounds, %" PRIu64 " kills%s",
+		run->tty ? "\r\033[K" : "", case_id, rounds, kills, run->tty ? "" : "\n");
+	(void)fflush(stderr);
+	run->drawn = run->tty;
+}
+
+static void clear_progress(struct run *run)
+{
+	if (run->drawn) {
+		fputs("\r\033[K", stderr);
+		(void)fflush(stderr);
+	}
+	run->drawn = false;
+}
+
+/* ---- cases ---- */
+
+static void describe(struct case_result *c, const struct loaded *l, const struct case_spec *spec)
+{
+	c->id = xstrdup(spec->id);
+	c->scenario = xstrdup(l->name);
+	c->title = xstrdup(l->scenario->title);
+	for (size_t i = 0; i < spec->config.count; i++)
+		kv_set(&c->config, spec->config.items[i].key, spec->config.items[i].value);
+	for (size_t i = 0; i < spec->workload_params.count; i++) {
+		char *key = xasprintf("workload.%s", spec->workload_params.items[i].key);
+
+		kv_set(&c->config, key, spec->workload_params.items[i].value);
+		free(key);
+	}
+}
+
+/* A budget in seconds is for all cases: each gets its share of what is left. */
+static void share_budget(struct run *run, size_t cases_left)
+{
+	uint64_t now = gate_now_ns();
+
+	if (run->deadline_ns == 0)
+		return;
+	run->kill.deadline_ns =
+	    run->deadline_ns <= now ? now : now + (run->deadline_ns - now) / cases_left;
+}
+
+static int run_case(struct run *run, const struct loaded *l, const struct case_spec *spec,
+		    struct err *err)
+{
+	struct case_result *c = result_add(&run->result);
+
+	describe(c, l, spec);
+	int rc = kill_case(l->scenario, spec, &run->kill, c, err);
+
+	if (rc != 0 && run->options->keep_going) {
+		c->verdict = CASE_ERROR;
+		c->reason = xstrdup(err->message);
+		rc = 0;
+	}
+	clear_progress(run);
+	if (rc == 0)
+		cli_print_case(run->options, c);
+	return rc;
+}
+
+static int run_all(struct run *run, struct err *err)
+{
+	size_t left = run->total;
+
+	for (size_t i = 0; i < run->loaded_count; i++) {
+		for (size_t k = 0; k < run->loaded[i].cases.count; k++) {
+			if (cli_interrupted(NULL))
+				goto out;
+			share_budget(run, left--);
+			int rc = run_case(run, &run->loaded[i], &run->loaded[i].cases.items[k], err);
+
+			if (rc != 0)
+				return rc;
+			const struct case_result *c =
+			    &run->result.cases[run->result.case_count - 1];
+
+			if (c->verdict == CASE_ERROR && !run->options->keep_going)
+				goto out;
+		}
+	}
+out:
+	run->result.interrupted = cli_interrupted(NULL);
+	return 0;
+}
+
+static void set_options(struct run *run, const struct options *o, const char *faketime)
+{
+	run->kill = (struct kill_options){
+	    .seed = o->seed,
+	    .rounds_max = o->has_budget ? o->budget_recoveries : KILL_ROUNDS_STANDARD,
+	    .require = o->has_require ? &o->require : NULL,
+	    .faketime = faketime,
+	    .stop = cli_interrupted,
+	    .progress = show_progress,
+	    .ctx = run,
+	};
+	if (o->has_budget && o->budget_seconds > 0)
+		run->deadline_ns = gate_now_ns() + o->budget_seconds * 1000000000u;
+}
+
+int cmd_kill(const struct options *options)
+{
+	struct run run = {.options = options};
+	struct err err = ERR_INIT;
+	char *faketime = kill_find_faketime();
+	int code = 0;
+
+	cli_catch_interrupts();
+	result_init(&run.result, "kill", options->seed);
+	run.result.sqlite_version = xstrdup(sqlite3_libversion());
+	run.result.sqlite_source_id = xstrdup(sqlite3_sourceid());
+	run.result.timing = options->timing;
+	run.tty = isatty(STDERR_FILENO) == 1;
+	run.progress_ns = gate_now_ns();
+	set_options(&run, options, faketime);
+
+	int rc = load_all(&run, &err);
+
+	if (rc == 0 && options->list) {
+		list_cases(&run);
+		goto out;
+	}
+	if (rc == 0 && options->report != NULL)
+		rc = report_dir_check(options->report, &err);
+	if (rc == 0)
+		rc = run_all(&run, &err);
+	clear_progress(&run);
+	code = rc != 0 ? cli_fail(&err) : cli_finish(options, &run.result, NULL);
+out:
+	release_all(&run);
+	result_release(&run.result);
+	free(faketime);
+	return code;
+}
