@@ -72,7 +72,7 @@ static uint64_t share_left(const struct kill_run *k, uint64_t amount)
 
 	if (k->state_count < 2)
 		return amount;
-	done = k->jobs[0].clients[0].from.turn;
+	done = kill_run_writing_client(k)->from.turn;
 	all = k->state_count - 1;
 	return (uint64_t)((double)amount * (double)(all - done) / (double)all);
 }
@@ -158,11 +158,11 @@ static void judge_durability(struct kill_run *k, const struct kill_round *r,
 	if (answer != NULL)
 		kill_judge_promises(answer, k->promises, k->promise_count, &d);
 	if (k->states != NULL) {
-		bool was_killed = r->writers[0].end != KILL_END_FINISHED;
+		const struct kill_writer *w = &r->writers[k->writing_job];
 
-		kill_judge_turns(o, k->states, k->state_count, r->writers[0].positions[0].turn,
-				 was_killed, &d);
-		k->jobs[0].clients[0].from = k->states[d.turn].position;
+		kill_judge_turns(o, k->states, k->state_count, w->positions[k->writing_at].turn,
+				 w->end != KILL_END_FINISHED, &d);
+		kill_run_writing_client(k)->from = k->states[d.turn].position;
 	}
 	if (d.lost > k->lost_max)
 		k->lost_max = d.lost;
@@ -283,7 +283,7 @@ static int run_round(struct kill_run *k, uint64_t number, struct err *err)
 	struct kill_round r;
 	struct plan p;
 	bool is_through = k->state_count > 0 &&
-			  k->jobs[0].clients[0].from.turn == k->state_count - 1;
+			  kill_run_writing_client(k)->from.turn == k->state_count - 1;
 	int rc = 0;
 
 	if (k->fresh || !k->can_resume || is_through ||
@@ -369,6 +369,11 @@ static int warm_up(struct kill_run *k, struct err *err)
 		rc = warm_up_once(k, true, &k->migration_measure, err);
 	if (rc == 0 && !k->interrupted)
 		rc = warm_up_once(k, false, &k->measure, err);
+	if (rc == ERR_INPUT && k->has_migration && k->scenario->plant != NULL) {
+		/* The defect leaves files that cannot be written on: each round begins afresh. */
+		k->can_resume = false;
+		rc = 0;
+	}
 	k->fresh = true;
 	if (rc != 0 || k->interrupted || k->states == NULL || !forget_history(k))
 		return rc;
@@ -442,7 +447,9 @@ static void set_rules(const struct kill_run *k, struct case_result *c)
 static void fill_findings(const struct kill_run *k, struct case_result *c)
 {
 	struct judge_not_applicable none[16];
-	size_t none_count = judge_not_applicable(examiner_judge(k->examiner), none, 16);
+	size_t none_count = k->examiner == NULL ? 0
+						: judge_not_applicable(examiner_judge(k->examiner),
+								       none, 16);
 
 	/* Worst first; among equals in the order of discovery. */
 	for (int grade = GRADE_CORRUPT; grade <= GRADE_NONE; grade++) {
@@ -494,7 +501,9 @@ static void set_verdict(const struct kill_run *k, struct case_result *c)
 		outside = outside || k->findings[i].grade == GRADE_NONE;
 	}
 	/* To call it durable would claim what was not checked. */
-	c->grade = k->unknown != NULL && worst == GRADE_DURABLE ? GRADE_NONE : worst;
+	bool checked = k->checks > 0 && k->unknown == NULL;
+
+	c->grade = !checked && worst == GRADE_DURABLE ? GRADE_NONE : worst;
 	if (c->grade == GRADE_NONE)
 		c->has_required = false;
 	c->verdict = CASE_VIOLATED;
@@ -534,10 +543,7 @@ int kill_case(const struct scenario *s, const struct case_spec *spec,
 	uint64_t begin_ns = gate_now_ns();
 	char *skip_reason = NULL;
 
-	ret->id = xstrdup(spec->id);
-	ret->title = xstrdup(s->title);
-	for (size_t i = 0; i < spec->config.count; i++)
-		kv_set(&ret->config, spec->config.items[i].key, spec->config.items[i].value);
+	
 	ret->has_rounds = true;
 	set_rules(&k, ret);
 	int rc = kill_run_prepare(&k, &skip_reason, err);
@@ -551,18 +557,17 @@ int kill_case(const struct scenario *s, const struct case_spec *spec,
 		rc = 0;
 	}
 	if (skip_reason != NULL) {
+		ret->grade = GRADE_NONE;
 		ret->verdict = CASE_SKIPPED;
 		ret->reason = skip_reason;
-	} else if (rc == ERR_HARNESS) {
-		if (k.examiner != NULL)
-			fill_result(&k, ret);
+	} else if (rc == 0 || rc == ERR_HARNESS) {
+		fill_result(&k, ret);
+	}
+	if (rc == ERR_HARNESS) {
 		free(ret->reason);
 		ret->verdict = CASE_ERROR;
 		ret->reason = xstrdup(err->message);
 		rc = 0;
-	} else if (rc == 0) {
-		if (k.examiner != NULL)
-			fill_result(&k, ret);
 	}
 	ret->seconds = (double)(gate_now_ns() - begin_ns) / 1e9;
 	kill_run_release(&k);

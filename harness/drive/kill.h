@@ -10,29 +10,29 @@
  * everything acknowledged must be there whatever `synchronous` says, and no state may be torn (D11,
  * with whole writes). So a case requires `durable`, whatever its @require and @expect say about
  * power loss; --require lowers that. Two kinds of case are the exception, and their own rules hold:
- * journal_mode=memory and off, which break when a process dies, and scenarios with a @plant. Where
- * such a control expects a worse grade than was seen, the case is inconclusive: rounds sample, they
- * do not prove.
+ * journal modes that break when a process dies (memory, off, and wal where a transaction can cover
+ * several files), and scenarios with a @plant. Where such a control expects a worse grade than was
+ * seen, the case is inconclusive: rounds sample, they do not prove.
  *
  * Writers. One process for each process of the scenario's clients, or two for a @workload. A
  * workload that migrates does so in one process on a fresh database, in the first round of every
- * five; the other four go on with what is there, in two processes. The files of a scenario with one
- * client are written on as well, from the transaction at which they were found. Several clients
- * start afresh in every round: whether the transaction that a kill cut off is to be repeated cannot
- * be known, and to guess would make false alarms.
+ * five; the other four go on with what is there, in two processes. The files of a scenario in which
+ * one client alone writes are written on as well, from the transaction at which they were found.
+ * Several that write start afresh in every round: whether the transaction that a kill cut off is to
+ * be repeated cannot be known, and to guess would make false alarms.
  *
- * Kills. In odd rounds at a random time, uniform over the time that the warm-up took; in even
- * rounds at an I/O operation of one writer, before it, after it, or inside xSync
- * (faultinject/vfs_kill.h). The other writers go on for a while, or die at the same moment. A round
- * in which every writer finished before it was killed does not count as a kill; when fewer than
- * half of the rounds are kills, the case is inconclusive.
+ * Kills. In half of the rounds, by the seed, at a random time, uniform over the time that the
+ * warm-up took; in the others at an I/O operation of one writer, before it, after it, or inside
+ * xSync (faultinject/vfs_kill.h). The other writers go on for a while, or die at the same moment. A
+ * round in which every writer finished before it was killed does not count as a kill; when fewer
+ * than half of the rounds are kills, the case is inconclusive.
  *
- * Durability. A workload's acknowledgements name what must be there. One client's transactions are
- * counted, and the files must be in the state that a run without kills had after as many
- * transactions, or one more. Where neither can be done (several clients, SQL whose result is not
- * the same twice) that is `not applicable`, with its reason, and there is no grade: it would claim
- * what was not checked. The oracles of harness/judge/ are applied to every state, with the legal
- * states that the same scenario has on the simulated disk.
+ * Durability. A workload's acknowledgements name what must be there. Where one client alone writes,
+ * its transactions are counted, and the files must be in the state that a run without kills had
+ * after as many transactions, or one more. Where neither can be done (several clients that write,
+ * SQL whose result is not the same twice) that is `not applicable`, with its reason, and there is
+ * no grade: it would claim what was not checked. The oracles of harness/judge/ are applied to every
+ * state, with the legal states that the same scenario has on the simulated disk.
  *
  * Clock. Every fourth round runs under libfaketime, with the clock stepping by days and years while
  * the writers write.
@@ -72,7 +72,8 @@ struct kill_options {
 };
 
 /*
- * Runs one case and fills *ret, which the caller has from result_add(): everything but `scenario`.
+ * Runs one case and fills *ret, which the caller has from result_add(): everything but what the case
+ * is (id, scenario, title, config).
  * ERR_INPUT when the scenario's own SQL fails, ERR_IO when there is no folder to work in. Errors of
  * the harness itself become CASE_ERROR. The caller must have no child processes and no open
  * connection. One thread.

@@ -84,23 +84,25 @@ static char *take_text(struct kill_reader *r)
 
 static void take_probe(struct kill_reader *r, struct probe_result *ret)
 {
-	enum { CELL_SIZE_MIN = 9 };
+	enum {
+		CELL_SIZE_MIN = 9,
+		COLUMNS_MAX = 32767, /* SQLITE_MAX_COLUMN can be no higher */
+	};
 
 	ret->rc = (int)(int64_t)kill_take_u64(r);
 	ret->error = take_text(r);
 	ret->cut = kill_take_u8(r) != 0;
-	size_t rows = kill_take_count(r, 1), columns = kill_take_count(r, 1);
+	uint64_t rows = kill_take_u64(r), columns = kill_take_u64(r);
 
-	if (r->cut || rows == 0 || columns == 0) {
-		ret->column_count = columns;
-		return;
-	}
-	if (rows > r->left / CELL_SIZE_MIN / columns) {
+	if (rows > PROBE_ROWS_MAX || columns > COLUMNS_MAX ||
+	    rows * columns > r->left / CELL_SIZE_MIN) {
 		r->cut = true;
 		return;
 	}
-	ret->row_count = rows;
-	ret->column_count = columns;
+	ret->row_count = (size_t)rows;
+	ret->column_count = (size_t)columns;
+	if (rows * columns == 0)
+		return;
 	ret->cells = xcalloc(rows * columns, sizeof *ret->cells);
 	for (size_t k = 0; k < rows * columns; k++)
 		ret->cells[k] = take_text(r);

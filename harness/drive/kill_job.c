@@ -87,7 +87,7 @@ static json_int_t bits(uint64_t v)
 int kill_job_encode(const struct kill_job *job, char **ret_text, struct err *err)
 {
 	json_t *json = json_pack(
-	    "{si ss so ss? ss? so sI sI so so sb si sI}", "role", (int)job->role, "path", job->path,
+	    "{si ss so ss* ss* so sI sI so so sb si sI}", "role", (int)job->role, "path", job->path,
 	    "subject", subject_to_json(job->subject), "workload", job->workload, "plant",
 	    job->plant, "params", params_to_json(&job->params), "worker", (json_int_t)job->worker,
 	    "seed", bits(job->seed), "setup", statements_to_json(&job->setup), "clients",
@@ -168,7 +168,7 @@ int kill_job_decode(const char *text, size_t size, struct kill_job *ret_job, str
 	int role, reopen, moment, rc = 0;
 
 	if (json == NULL ||
-	    json_unpack(json, "{si ss so ss? ss? so sI sI so so sb si sI!}", "role", &role, "path",
+	    json_unpack(json, "{si ss so s?s s?s so sI sI so so sb si sI!}", "role", &role, "path",
 			&path, "subject", &subject, "workload", &workload, "plant", &plant,
 			"params", &params, "worker", &worker, "seed", &seed, "setup", &setup,
 			"clients", &clients, "reopen", &reopen, "moment", &moment, "number",

@@ -26,27 +26,30 @@ import results  # noqa: E402
 import scenarios  # noqa: E402
 from tool import Tool  # noqa: E402
 
+CONTRACT = os.path.join(HERE, '..', '..', '..', 'docs', 'contract.md')
+
+
+def check_all(t):
+    extension = scenarios.build_library(t, scenarios.EXTENSION)
+    no_wal = scenarios.build_library(t, scenarios.NO_WAL)
+    for section, *args in ((commands, CONTRACT), (scenarios, extension), (results, no_wal),
+                           (damage,), (kills,)):
+        start, count = time.monotonic(), t.passed + t.failed
+        section.check(t, *args)
+        print(f'{section.__name__}: {t.passed + t.failed - count} checks, '
+              f'{time.monotonic() - start:.1f} s', flush=True)
+
 
 def main():
     if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2
-    contract = os.path.join(HERE, '..', '..', '..', 'docs', 'contract.md')
     t = Tool(sys.argv[1])
     try:
-        if not os.access(t.binary, os.X_OK):
-            t.check(False, 'the program', None, 'an executable file', t.binary)
+        if os.access(t.binary, os.X_OK):
+            check_all(t)
         else:
-            extension = scenarios.build_library(t, scenarios.EXTENSION)
-            no_wal = scenarios.build_library(t, scenarios.NO_WAL)
-            for name, section in (('commands', lambda: commands.check(t, contract)),
-                                  ('scenarios', lambda: scenarios.check(t, extension)),
-                                  ('results', lambda: results.check(t, no_wal)),
-                                  ('damage', lambda: damage.check(t)),
-                                  ('kills', lambda: kills.check(t))):
-                start = time.monotonic()
-                t.get(f'the section {name} runs to its end', None, section)
-                print(f'{name}: {time.monotonic() - start:.1f} s')
+            t.check(False, 'the program', None, 'an executable file', t.binary)
     finally:
         t.close()
     print(f'{t.passed} passed, {t.failed} failed')

@@ -339,6 +339,60 @@ static void compare_all(const char *model, uint32_t sector)
 	assert_true(states > 10 * TRACES);
 }
 
+/* The crash points of explore_points() reach every outcome that any position has. */
+static void test_points_cover_all_positions(void **state)
+{
+	size_t compared = 0, points_total = 0, positions_total = 0;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= TRACES; seed++) {
+		static struct context lazy, brute;
+		struct trace *t = make_trace(seed);
+		struct trace_index *ix = NULL;
+		struct model model;
+		struct err err = ERR_INIT;
+		struct explore_point *points;
+		struct explore_stats stats;
+		struct explore_callbacks callbacks = {.examine = examine, .ctx = &lazy};
+		size_t count;
+		bool whole = !has_link(t);
+		assert_int_equal(model_find("strict-posix", &model, &err), 0);
+		assert_int_equal(trace_index_build(t, 512, &ix, &err), 0);
+		lazy.seed = brute.seed = seed;
+		lazy.seen.count = brute.seen.count = 0;
+		for (uint64_t p = 0; p <= t->op_count && whole; p++) {
+			uint64_t n;
+			whole =
+			    enumerate_states(t, &model, 512, p, 1000, visit, &brute, &n, &err) == 0;
+		}
+		explore_points(ix, &model, NULL, 0, &points, &count);
+		if (whole) {
+			explore_stats_init(&stats);
+			assert_int_equal(
+			    explore(ix, &model, points, count, &callbacks, &stats, &err), 0);
+			explore_stats_release(&stats);
+			qsort(lazy.seen.items, lazy.seen.count, sizeof(uint64_t), compare_ids);
+			qsort(brute.seen.items, brute.seen.count, sizeof(uint64_t), compare_ids);
+			if (lazy.seen.count != brute.seen.count ||
+			    memcmp(lazy.seen.items, brute.seen.items,
+				   lazy.seen.count * sizeof(uint64_t)) != 0)
+				fail_msg(
+				    "seed %llu: %zu outcomes at crash points, %zu at all positions",
+				    (unsigned long long)seed, lazy.seen.count, brute.seen.count);
+			compared++;
+			points_total += count;
+			positions_total += t->op_count + 1;
+		}
+		free(points);
+		trace_index_free(ix);
+		trace_free(t);
+	}
+	print_message("%zu traces: %zu crash points stand for %zu positions\n", compared,
+		      points_total, positions_total);
+	assert_true(compared > TRACES / 4);
+	assert_true(points_total < positions_total);
+}
+
 /* Lazy and brute force agree on random traces under strict-posix, sectors of 512 bytes. */
 static void test_strict_512(void **state)
 {
@@ -366,6 +420,7 @@ int main(void)
 	    cmocka_unit_test(test_strict_512),
 	    cmocka_unit_test(test_strict_4096),
 	    cmocka_unit_test(test_lying),
+	    cmocka_unit_test(test_points_cover_all_positions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -342,11 +342,11 @@ def check_lists(t):
 
 
 def check(t, contract):
-    check_help(t, contract)
-    check_usage(t)
-    check_selection(t)
-    check_heeded(t)
-    check_shown(t)
-    check_terminal(t)
-    check_sqlite(t)
-    check_lists(t)
+    t.part(check_help, contract)
+    t.part(check_usage)
+    t.part(check_selection)
+    t.part(check_heeded)
+    t.part(check_shown)
+    t.part(check_terminal)
+    t.part(check_sqlite)
+    t.part(check_lists)

@@ -310,8 +310,8 @@ def check_interrupt(t):
 
 
 def check(t):
-    check_explore(t)
-    check_traces(t)
-    check_files(t)
-    check_full_disk(t)
-    check_interrupt(t)
+    t.part(check_explore)
+    t.part(check_traces)
+    t.part(check_files)
+    t.part(check_full_disk)
+    t.part(check_interrupt)

@@ -13,13 +13,13 @@ def left_behind(t):
     return os.listdir(t.environment['TMPDIR'])
 
 
-def check(t):
+def check_rounds(t):
     folder = t.scenario(ROWS)
     ran = t.run('kill', 'f.sql', '--budget', '3r', '--json', '-', cwd=folder)
     form(t, 'kill: JSON', ran, ran.out, 'kill', ('rounds',))
     case = t.get('kill: a case', ran, ran.case) or {}
-    t.same('kill: states, exhaustive, rounds', ran, (None, False, 3),
-           (case.get('states', 'none'), case.get('exhaustive'), case.get('rounds')))
+    t.same('kill: id, model, states, exhaustive, rounds', ran, ('f@kill', None, None, False, 3),
+           tuple(case.get(k, 'none') for k in ('id', 'model', 'states', 'exhaustive', 'rounds')))
     t.check(ran.code in (0, 4) and case.get('verdict') in ('held', 'inconclusive') and
             case.get('violations') == [], 'kill: no violation', ran, 'exit 0, or 4', ran.out)
     t.same('kill: nothing is left', ran, ([], ['f.sql']), (left_behind(t), os.listdir(folder)))
@@ -54,6 +54,8 @@ def check(t):
     t.refused('kill: SQL that fails in setup', ran, 'f.sql:4: ')
     t.same('kill: nothing is left', ran, [], left_behind(t))
 
+
+def check_interrupt(t):
     for whole_group in (True, False):
         folder = t.scenario(ARCHIVE.replace('batches=2', 'batches=2000'))
         ran, seconds, left = interrupt(t, ['kill', 'f.sql', '--budget', '60s', '--json', 'o.json'],
@@ -63,3 +65,8 @@ def check(t):
         text = t.get('kill, SIGINT: JSON', ran, lambda at=folder: open(
             os.path.join(at, 'o.json'), encoding='utf-8').read()) or '{}'
         t.same('kill, SIGINT: JSON says so', ran, True, json.loads(text).get('interrupted'))
+
+
+def check(t):
+    t.part(check_rounds)
+    t.part(check_interrupt)

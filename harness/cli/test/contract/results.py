@@ -15,7 +15,7 @@ from tool import sorted_pairs
 GRADES = ('durable', 'consistent', 'torn', 'corrupt')
 TOP = {'plugpull': str, 'format': int, 'command': str, 'seed': int, 'sqlite': dict, 'verdict': str,
        'cases': list}
-CASE = {'id': str, 'scenario': str, 'model': str, 'config': dict, 'verdict': str,
+CASE = {'id': str, 'scenario': str, 'model': (str, type(None)), 'config': dict, 'verdict': str,
         'reason': (str, type(None)), 'grade': (str, type(None)), 'required': (str, type(None)),
         'expected': (str, type(None)), 'exhaustive': bool, 'crash_points': int, 'recoveries': int,
         'states': (str, type(None)), 'commits': int, 'lost_acked_max': int, 'not_applicable': list,
@@ -129,7 +129,7 @@ def check_json(t):
     form(t, '--json FILE', ran, text, 'run')
     case = json.loads(text)['cases'][0]
     t.same('JSON: id, scenario, model, config', ran,
-           ('sub/deep@strict-posix', 'sub/deep.sql', 'strict-posix',
+           ('sub/deep@strict-posix', 'sub/deep', 'strict-posix',
             {'journal_mode': 'wal', 'synchronous': 'full'}),
            tuple(case[k] for k in ('id', 'scenario', 'model', 'config')))
     t.same('JSON: of a held case', ran, ('held', None, 'durable', 'durable', None, True, 3, 0, []),
@@ -306,9 +306,9 @@ def check_report_refused(t):
 
 
 def check(t, no_wal):
-    check_exit_codes(t, no_wal)
-    check_json(t)
-    check_tokens(t)
-    check_forged_cases(t)
-    check_report(t)
-    check_report_refused(t)
+    t.part(check_exit_codes, no_wal)
+    t.part(check_json)
+    t.part(check_tokens)
+    t.part(check_forged_cases)
+    t.part(check_report)
+    t.part(check_report_refused)

@@ -288,9 +288,9 @@ def check_text(t):
 
 
 def check(t, extension):
-    check_refused(t)
-    check_declarations(t)
-    check_grades(t)
-    check_sections(t, extension)
-    check_workloads(t)
-    check_text(t)
+    t.part(check_refused)
+    t.part(check_declarations)
+    t.part(check_grades)
+    t.part(check_sections, extension)
+    t.part(check_workloads)
+    t.part(check_text)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import traceback
 
 SECONDS_MAX = 60  # of one command; more is a hang
 
@@ -115,12 +116,12 @@ class Tool:
             return True
         self.failed += 1
         print(f'FAIL  {what}')
+        lines = [('expected', expected), ('got', got)]
         if ran is not None:
-            print(f'      command   {ran.command}\n      exit      {ran.code}')
-            if ran.err.strip():
-                print(f'      stderr    {ran.err.strip()[:600]}')
-        print(f'      expected  {str(expected)[:1500]}\n      got       {str(got)[:1500]}',
-              flush=True)
+            lines = [('command', ran.command), ('exit', ran.code), ('stderr', ran.err.strip()),
+                     *lines]
+        for name, text in lines:
+            print(f'      {name:<9} ' + str(text)[:1500].replace('\n', '\n' + 16 * ' '))
         return False
 
     def same(self, what, ran, expected, got):
@@ -139,6 +140,14 @@ class Tool:
             lines[0].startswith('plugpull: ') and all(p in lines[0] for p in parts)
         return self.check(good, what, ran, f'exit 2 and one line on stderr with {parts}',
                           f'exit {ran.code}, stdout {ran.out[:200]!r}, stderr {ran.err[:400]!r}')
+
+    def part(self, function, *args):
+        """Runs one group of checks; what stops it is a failed check, and the others still run."""
+        try:
+            function(self, *args)
+        except Exception:  # pylint: disable=broad-except
+            self.check(False, f'{function.__name__}() runs to its end', None, 'no exception',
+                       traceback.format_exc(limit=-3))
 
     def get(self, what, ran, function):
         """What function() returns, or None and a failed check when it cannot."""
