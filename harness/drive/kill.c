@@ -490,7 +490,7 @@ static void fill_notes(const struct kill_run *k, struct case_result *c)
 		case_result_note(c, "%" PRIu64 " rounds ran with a stepping clock", k->clock_rounds);
 }
 
-static void set_verdict(const struct kill_run *k, struct case_result *c)
+void kill_run_verdict(const struct kill_run *k, struct case_result *c)
 {
 	enum grade worst = GRADE_DURABLE;
 	bool outside = false;
@@ -533,7 +533,7 @@ static void fill_result(const struct kill_run *k, struct case_result *c)
 	c->commits = k->acked;
 	c->lost_acked_max = k->lost_max;
 	c->rounds = k->rounds;
-	set_verdict(k, c);
+	kill_run_verdict(k, c);
 }
 
 int kill_case(const struct scenario *s, const struct case_spec *spec,

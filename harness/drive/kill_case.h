@@ -79,6 +79,10 @@ struct kill_client *kill_run_writing_client(const struct kill_run *k);
 /* Runs the one client that writes alone, state by state, on files of its own. */
 int kill_run_reference(struct kill_run *k, bool reopen, struct err *err);
 
+/* Grade, verdict and reason from what was found and counted; `c` has its rules (required, expected)
+ * already. In kill.c. */
+void kill_run_verdict(const struct kill_run *k, struct case_result *c);
+
 /* The findings of an oracle and a grade are one; the first message stays. */
 void kill_run_find(struct kill_run *k, const char *oracle, enum grade grade, const char *message,
 		   const char *where);

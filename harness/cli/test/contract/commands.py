@@ -216,6 +216,7 @@ def check_heeded(t):
     t.same('--keep-going', ran, (3, 'error', ['error', 'held']),
            (ran.code, ran.json()['verdict'], [c['verdict'] for c in ran.json()['cases']]))
     t.has('--keep-going: the reason', ran, 'a.sql:6: ', ran.case()['reason'] or '')
+    t.same('--keep-going: a case in error has no grade', ran, None, ran.case()['grade'])
     t.same('--depth 1', ran, 0, t.run_text(ROWS, '--depth', '1').code)
 
 

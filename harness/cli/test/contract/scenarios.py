@@ -187,8 +187,6 @@ def check_sections(t, extension):
     ran, case = run_case(t, ROWS + ask)
     t.same('@invariant: that can never be asked is not applicable', ran, (0, ['invariant']),
            (ran.code, [n['oracle'] for n in case.get('not_applicable', [])]))
-    ran = t.run('run', 'f.sql', cwd=t.scenario(ROWS + '-- @open\nSELECT * FROM nowhere;\n'))
-    t.refused('@open: SQL that fails', ran, 'f.sql:8: ', 'nowhere')
 
     twice = '-- @invariant "twice"\nSELECT 1 WHERE twice(2) <> %d;\n'
     load = f'-- @load {extension}\n'
@@ -287,6 +285,27 @@ def check_text(t):
     outcome(t, 'a directive inside a string is text', inside, 0, 'held', 'durable')
 
 
+def check_sql_errors(t):
+    """SQL that cannot be what its author meant: exit 2 and one line with file:line."""
+    setup = ROWS.replace('CREATE TABLE t(x);', 'CREATE TABLE t(x);\n%s')
+    ask = ROWS + '-- @invariant "x"\n%s\n'
+    look = ROWS + '-- @open\n%s\n'
+    for text, line, *parts in (
+            (setup % 'BEGIN;', 3, '@setup'),
+            (setup % "INSERT INTO t 'a\nb';", 5, 'syntax error'),
+            (setup % "INSERT INTO t 'a\033[31m\tb';", 5, 'syntax error'),
+            (ROWS.replace('INSERT INTO', 'BEGIN; INSERT INTO'), 6, "client 'a'"),
+            (ROWS.replace('VALUES (:i)', 'VALUES (nowhere)'), 6, "client 'a'", 'nowhere'),
+            (look % 'SELECT *\nFROM nowhere;', 8, 'nowhere'),
+            (look % 'INSERT INTO t VALUES (9);', 8), (ask % 'DELETE FROM t;', 8),
+            (ROWS + '-- @attach other main.db\n', 7, 'main.db'),
+            (ROWS.replace('t(x)', 't(x CHECK (x < 3))'), 6, "client 'a'", 'CHECK')):
+        ran = t.run('run', 'f.sql', cwd=t.scenario(text))
+        t.refused(f'SQL that fails: {text[len(WAL):]!r}', ran, f'f.sql:{line}: ', *parts)
+        t.check(all(c.isprintable() for c in ran.err.rstrip('\n')), 'SQL that fails: printable',
+                ran, 'no control character', repr(ran.err))
+
+
 def check(t, extension):
     t.part(check_refused)
     t.part(check_declarations)
@@ -294,3 +313,4 @@ def check(t, extension):
     t.part(check_sections, extension)
     t.part(check_workloads)
     t.part(check_text)
+    t.part(check_sql_errors)
