@@ -45,7 +45,8 @@ void crashdisk_open(struct crashdisk *cd, uint64_t position, size_t cut_bytes);
 /* Starts a run; `choice` (borrowed until the next begin) answers. */
 void crashdisk_begin(struct crashdisk *cd, struct choice *choice);
 
-/* A question could not be answered as recorded: names it, for exit code 3. NULL when none. */
+/* The last question of the present run, in words, to name where a run diverged; NULL when none was
+ * asked. Borrowed until the next call. */
 const char *crashdisk_last_question(const struct crashdisk *cd);
 
 /* Sets `ret` (initialised by the caller) to the number of assignments that the present run stands

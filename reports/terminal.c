@@ -77,14 +77,13 @@ void terminal_case(struct buf *out, const struct case_result *c, const struct te
 		words_clean(out, c->notes[i]);
 		put(out, "\n");
 	}
-	if (style->verbose) {
-		for (size_t i = 0; i < c->not_applicable_count; i++) {
-			put(out, "  not applicable: ");
-			words_clean(out, c->not_applicable[i].oracle);
-			put(out, " (");
-			words_clean(out, c->not_applicable[i].reason);
-			put(out, ")\n");
-		}
+	/* A check that was asked for and not made belongs beside the green that it did not earn. */
+	for (size_t i = 0; i < c->not_applicable_count; i++) {
+		put(out, "  not applicable: ");
+		words_clean(out, c->not_applicable[i].oracle);
+		put(out, " (");
+		words_clean(out, c->not_applicable[i].reason);
+		put(out, ")\n");
 	}
 	if (failed) {
 		put(out, "  ");

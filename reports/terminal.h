@@ -15,7 +15,7 @@ enum { TERMINAL_VIOLATIONS_MAX = 5 }; /* shown of one case; verbose shows all */
 
 struct terminal_style {
 	bool color;
-	bool verbose; /* all violations, of held controls too, and what was not applicable */
+	bool verbose; /* all violations, of held controls too */
 	bool timing;
 	const char *report; /* the report folder that holds the case files; NULL: there is none */
 };

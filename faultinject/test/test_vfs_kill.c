@@ -1,5 +1,5 @@
-/* The VFS that kills its own process: that it does so exactly where it was told, and changes nothing
- * otherwise. Whatever is killed is a forked child. */
+/* The VFS that kills its own process: that it does so exactly where it was told, and changes
+ * nothing otherwise. Whatever is killed is a forked child. */
 #include "faultinject/vfs_kill.h"
 
 #include <setjmp.h>
@@ -128,11 +128,14 @@ static void test_exactly_there(void **state)
 		struct fi_kill_plan plan;
 		int killed, size;
 	} rows[] = {
-	    {{FI_KILL_NEVER, 0}, 0, 1},	  {{FI_KILL_BEFORE, 1}, 1, -1}, {{FI_KILL_AFTER, 1}, 1, 0},
-	    {{FI_KILL_BEFORE, 2}, 1, 0},  {{FI_KILL_AFTER, 2}, 1, 1},	{{FI_KILL_BEFORE, 3}, 1, 1},
-	    {{FI_KILL_AFTER, 3}, 1, 2},	  {{FI_KILL_BEFORE, 4}, 1, 2},	{{FI_KILL_AFTER, 4}, 1, 1},
-	    {{FI_KILL_IN_SYNC, 1}, 1, 1}, {{FI_KILL_IN_SYNC, 2}, 1, 1}, {{FI_KILL_IN_SYNC, 3}, 0, 1},
-	    {{FI_KILL_BEFORE, 7}, 1, 1},  {{FI_KILL_AFTER, 7}, 1, 1},	{{FI_KILL_BEFORE, 8}, 0, 1},
+	    {{FI_KILL_NEVER, 0}, 0, 1},	  {{FI_KILL_BEFORE, 1}, 1, -1},
+	    {{FI_KILL_AFTER, 1}, 1, 0},	  {{FI_KILL_BEFORE, 2}, 1, 0},
+	    {{FI_KILL_AFTER, 2}, 1, 1},	  {{FI_KILL_BEFORE, 3}, 1, 1},
+	    {{FI_KILL_AFTER, 3}, 1, 2},	  {{FI_KILL_BEFORE, 4}, 1, 2},
+	    {{FI_KILL_AFTER, 4}, 1, 1},	  {{FI_KILL_IN_SYNC, 1}, 1, 1},
+	    {{FI_KILL_IN_SYNC, 2}, 1, 1}, {{FI_KILL_IN_SYNC, 3}, 0, 1},
+	    {{FI_KILL_BEFORE, 7}, 1, 1},  {{FI_KILL_AFTER, 7}, 1, 1},
+	    {{FI_KILL_BEFORE, 8}, 0, 1},
 	};
 
 	(void)state;
@@ -181,8 +184,8 @@ static int first_int(sqlite3 *db, const char *sql)
 	return value;
 }
 
-/* Killed at operation 1, 2, ... until there are no more, in two journal modes: what is found has both
- * rows or none, and later kills find both. */
+/* Killed at operation 1, 2, ... until there are no more, in two journal modes: what is found has
+ * both rows or none, and later kills find both. */
 static void test_every_operation(void **state)
 {
 	static const char *const modes[] = {"delete", "wal"};
@@ -200,10 +203,10 @@ static void test_every_operation(void **state)
 			remove_files();
 			status = run_armed(commit_rows, (struct fi_kill_plan){moments[m % 2], ++n});
 			assert_true(is_killed(status) || status == 0);
-			assert_int_equal(
-			    sqlite3_open_v2(database, &db,
-					    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "unix"),
-			    SQLITE_OK);
+			assert_int_equal(sqlite3_open_v2(database, &db,
+							 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+							 "unix"),
+					 SQLITE_OK);
 			assert_int_equal(first_int(db, "SELECT integrity_check = 'ok' FROM "
 						       "pragma_integrity_check"),
 					 1);
@@ -236,11 +239,12 @@ static void test_register_and_arm(void **state)
 	assert_string_equal(sqlite3_vfs_find(NULL)->zName, FI_VFS_KILL_NAME);
 	fi_vfs_kill_arm((struct fi_kill_plan){FI_KILL_NEVER, 0});
 	assert_int_equal(sqlite3_open(database, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &f), SQLITE_OK);
-	assert_int_equal(f->pMethods->iVersion, 3);
-	assert_int_equal(sqlite3_exec(db, "PRAGMA mmap_size=1000000; CREATE TABLE t(x)", NULL, NULL,
-				      NULL),
+	assert_int_equal(sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &f),
 			 SQLITE_OK);
+	assert_int_equal(f->pMethods->iVersion, 3);
+	assert_int_equal(
+	    sqlite3_exec(db, "PRAGMA mmap_size=1000000; CREATE TABLE t(x)", NULL, NULL, NULL),
+	    SQLITE_OK);
 	assert_true(fi_vfs_kill_counts().operations > 5);
 	assert_true(fi_vfs_kill_counts().syncs > 0);
 	fi_vfs_kill_arm((struct fi_kill_plan){FI_KILL_NEVER, 0});

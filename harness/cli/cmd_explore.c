@@ -215,6 +215,7 @@ int cmd_explore(const struct options *options)
 	result.sqlite_source_id = xstrdup(sqlite3_sourceid());
 	result.timing = options->timing;
 	progress_init(&progress, !options->quiet);
+	gate.show_data = options->show_data;
 	gate.interrupted = cli_interrupted;
 	gate.progress = progress_show;
 	gate.ctx = &progress;

@@ -41,9 +41,9 @@ struct run {
 
 /* ---- scenarios ---- */
 
-static bool knows_model(const char *name)
+static bool knows_model(const char *name, struct err *err)
 {
-	return strcmp(name, KILL_MODEL) == 0 || cli_vocabulary()->model(name);
+	return strcmp(name, KILL_MODEL) == 0 || cli_vocabulary()->model(name, err);
 }
 
 static int load_all(struct run *run, struct err *err)
@@ -187,7 +187,8 @@ static int run_all(struct run *run, struct err *err)
 			if (cli_interrupted(NULL))
 				goto out;
 			share_budget(run, left--);
-			int rc = run_case(run, &run->loaded[i], &run->loaded[i].cases.items[k], err);
+			int rc =
+			    run_case(run, &run->loaded[i], &run->loaded[i].cases.items[k], err);
 
 			if (rc != 0)
 				return rc;
@@ -208,6 +209,7 @@ static void set_options(struct run *run, const struct options *o, const char *fa
 	run->kill = (struct kill_options){
 	    .seed = o->seed,
 	    .rounds_max = o->has_budget ? o->budget_recoveries : KILL_ROUNDS_STANDARD,
+	    .show_data = o->show_data,
 	    .require = o->has_require ? &o->require : NULL,
 	    .faketime = faketime,
 	    .stop = cli_interrupted,

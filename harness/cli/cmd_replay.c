@@ -52,9 +52,13 @@ static void print_crash(const struct options *o, const struct case_file *c)
 	       (unsigned long long)c->state.position, c->trace->op_count,
 	       c->state.has_cut ? " (cut)" : "", c->state.answer_count);
 	uint64_t from = c->state.position > 2 ? c->state.position - 2 : 1;
-	for (uint64_t p = from; p <= c->trace->op_count && p <= c->state.position + 1; p++) {
+	for (uint64_t p = from; p <= c->state.position + 1; p++) {
 		if (p == c->state.position + 1)
-			printf("  ~~~ power fails here ~~~\n");
+			printf("  ~~~ %s here ~~~\n",
+			       strcmp(c->subject->model, "process-crash") == 0 ? "the processes die"
+									       : "power fails");
+		if (p > c->trace->op_count)
+			break;
 		printf("  ");
 		trace_print_op(c->trace, p, false, stdout);
 	}
@@ -68,7 +72,7 @@ int cmd_replay(const struct options *options)
 	struct verdict verdicts[16];
 	size_t count = 0;
 	enum grade grade = GRADE_NONE;
-	uint64_t lost = 0;
+	uint64_t lost = 0, commits = 0;
 	char token[CASE_TOKEN_SIZE];
 	uint64_t begin = gate_now_ns();
 
@@ -79,7 +83,8 @@ int cmd_replay(const struct options *options)
 		rc = fi_vfs_register(&err);
 	if (rc == 0) {
 		warn_versions(c);
-		rc = gate_replay(c, verdicts, 16, &count, &grade, &lost, &err);
+		rc = gate_replay(c, options->show_data, verdicts, 16, &count, &grade, &lost,
+				 &commits, &err);
 	}
 	if (rc != 0) {
 		case_file_free(c);
@@ -106,6 +111,8 @@ int cmd_replay(const struct options *options)
 	r->recoveries = 1;
 	r->states = xstrdup("1");
 	r->lost_acked_max = lost;
+	r->commits = commits;
+	r->exhaustive = true; /* of the one state that was asked for */
 	r->seconds = (double)(gate_now_ns() - begin) / 1e9;
 	bool again = false;
 	size_t same_index = 0;

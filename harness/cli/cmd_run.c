@@ -95,6 +95,9 @@ static int load_all(struct run *run, struct err *err)
 			break;
 		run->loaded_count = i + 1;
 		l->name = xstrdup(paths[i].relative);
+		size_t length = strlen(l->name);
+		if (length > 4 && strcmp(l->name + length - 4, ".sql") == 0)
+			l->name[length - 4] = '\0';
 		rc = check_plant(l->scenario, err);
 		if (rc == 0)
 			rc = scenario_cases(l->scenario, paths[i].relative, cli_vocabulary(),
@@ -231,6 +234,7 @@ int cmd_run(const struct options *options)
 	run.result.sqlite_source_id = xstrdup(sqlite3_sourceid());
 	run.result.timing = options->timing;
 	progress_init(&run.progress, !options->quiet);
+	run.gate.show_data = options->show_data;
 	run.gate.interrupted = cli_interrupted;
 	run.gate.progress = progress_show;
 	run.gate.ctx = &run.progress;

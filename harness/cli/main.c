@@ -7,6 +7,7 @@
 #include "harness/case/version.h"
 #include "harness/drive/kill.h"
 #include "harness/drive/observe.h"
+#include "reports/words.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -46,7 +47,13 @@ bool cli_interrupted(void *ctx)
 
 int cli_fail(const struct err *err)
 {
-	fprintf(stderr, "plugpull: %s\n", err->message);
+	struct buf line;
+
+	/* Messages quote files and SQL: one line, and nothing that a terminal would obey. */
+	buf_init(&line);
+	words_clean(&line, err->message);
+	fprintf(stderr, "plugpull: %s\n", buf_str(&line));
+	buf_release(&line);
 	return err_exit_code(err->code);
 }
 
@@ -140,7 +147,7 @@ int main(int argc, char **argv)
 	else
 		code = dispatch(&options);
 	options_release(&options);
-	if (fflush(stdout) != 0 && code == 0) {
+	if ((fflush(stdout) != 0 || ferror(stdout) != 0) && code != 2) {
 		fprintf(stderr, "plugpull: cannot write to standard output: %s\n", strerror(errno));
 		code = 2;
 	}

@@ -245,6 +245,9 @@ static int apply(struct options *o, enum option_id id, const char *value, struct
 		return 0;
 	case OPTION_DEPTH:
 		return parse_depth(o, value, err);
+	case OPTION_SHOW_DATA:
+		o->show_data = true;
+		return 0;
 	case OPTION_TIMING:
 		o->timing = true;
 		return 0;

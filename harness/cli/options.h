@@ -50,6 +50,7 @@ enum option_id {
 	OPTION_SQLITE,
 	OPTION_KEEP_GOING,
 	OPTION_DEPTH,
+	OPTION_SHOW_DATA,
 	OPTION_TIMING,
 	OPTION_QUIET,
 	OPTION_VERBOSE,
@@ -88,6 +89,7 @@ struct options {
 	const char *sqlite;		   /* --sqlite */
 	bool keep_going;       /* --keep-going: go on after a case that ended in error */
 	unsigned depth;	       /* --depth; 1 */
+	bool show_data;	       /* --show-data */
 	bool timing;	       /* --timing */
 	bool quiet, verbose;   /* -q, -v; never both */
 	enum color_mode color; /* --color */

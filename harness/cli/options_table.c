@@ -113,9 +113,11 @@ static const struct option_info table[] = {
      "How many crashes in a row: 1 is a crash of the workload. Crashes during recovery are not "
      "served.",
      BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
+    {"show-data", 0, NULL, "Show row values in messages; otherwise their types, sizes and hashes.",
+     RESULTS},
     {"timing", 0, NULL, "Show seconds; reports are then no longer the same every time.", RESULTS},
     {"quiet", 'q', NULL, "Show only what failed.", RESULTS},
-    {"verbose", 'v', NULL, "Show every violation, and what was not applicable.", RESULTS},
+    {"verbose", 'v', NULL, "Show every violation, of held controls too.", RESULTS},
     {"color", 0, "WHEN", "auto, always or never (default auto: on a terminal).", RESULTS},
     {"version", 0, NULL, "Print the version, and SQLite's at build and at run time.", ALL},
     {"help", 'h', NULL, "Print this.", ALL},

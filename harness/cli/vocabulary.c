@@ -88,11 +88,11 @@ static bool known_pragma(const char *key, const char *value, struct err *err)
 	return false;
 }
 
-static bool known_model(const char *name)
+static bool known_model(const char *name, struct err *err)
 {
 	struct model model;
 
-	return model_find(name, &model, NULL) == 0;
+	return model_find(name, &model, err) == 0;
 }
 
 static bool known_model_param(const char *key, const char *value, struct err *err)

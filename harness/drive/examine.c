@@ -50,7 +50,6 @@ static size_t observe_state(struct examiner *e, struct storage *storage, struct 
 	struct observation o = {0};
 
 	fi_vfs_boot(storage, boot_seed(e, position), e->ix->trace->device);
-	fi_vfs_call_limit(EXAMINE_CALLS_MAX);
 	sqlite3 *db = observer_recover(&e->observer, &o);
 	bool memorable = disk != NULL && db != NULL && !e->observer.one_connection;
 	uint64_t root = 0;
@@ -65,8 +64,6 @@ static size_t observe_state(struct examiner *e, struct storage *storage, struct 
 		crashdisk_log(disk, true);
 	}
 	observer_observe(&e->observer, db, &o);
-	if (fi_vfs_call_count() > EXAMINE_CALLS_MAX)
-		o.hung = true;
 	if (disk != NULL)
 		crashdisk_log(disk, false);
 	observer_close(db);
@@ -102,7 +99,6 @@ static int observe_position(void *ctx, uint64_t position, struct observation *re
 	crashdisk_open(disk, position, SIZE_MAX);
 	crashdisk_begin(disk, &choice);
 	fi_vfs_boot(crashdisk_storage(disk), boot_seed(e, position), e->ix->trace->device);
-	fi_vfs_call_limit(EXAMINE_CALLS_MAX);
 	memset(ret, 0, sizeof *ret);
 	sqlite3 *db = observer_recover(&e->observer, ret);
 	observer_observe(&e->observer, db, ret);
@@ -113,7 +109,7 @@ static int observe_position(void *ctx, uint64_t position, struct observation *re
 	return 0;
 }
 
-static struct judge *create_judge(const struct subject *s)
+static struct judge *create_judge(const struct subject *s, bool show_data)
 {
 	struct judge_invariant *invariants = xcalloc(s->invariant_count, sizeof *invariants);
 	struct judge_batch *batches = xcalloc(s->batch_count, sizeof *batches);
@@ -142,6 +138,7 @@ static struct judge *create_judge(const struct subject *s)
 	    .schema_version_count = s->schema_version_count,
 	    .schemas = schemas,
 	    .schema_count = 1 + s->attached_count,
+	    .show_data = show_data,
 	};
 	struct judge *judge = judge_create(&config);
 	free(invariants);
@@ -151,7 +148,7 @@ static struct judge *create_judge(const struct subject *s)
 	return judge;
 }
 
-int examiner_create(const struct subject *subject, const struct trace_index *ix,
+int examiner_create(const struct subject *subject, const struct trace_index *ix, bool show_data,
 		    struct examiner **ret_examiner, struct err *err)
 {
 	const char *paths[OBSERVED_FILES_MAX];
@@ -165,7 +162,7 @@ int examiner_create(const struct subject *subject, const struct trace_index *ix,
 	e->ix = ix;
 	e->grade = GRADE_DURABLE;
 	e->memo = memo_create();
-	e->judge = create_judge(subject);
+	e->judge = create_judge(subject, show_data);
 	observer_init(&e->observer, subject, judge_probes(e->judge));
 	paths[0] = subject->database;
 	for (size_t i = 1; i < path_count; i++)

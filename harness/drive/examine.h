@@ -15,7 +15,6 @@
 
 enum {
 	EXAMINE_FINDINGS_MAX = 32,
-	EXAMINE_CALLS_MAX = 5 * 1000 * 1000, /* VFS calls of one recovery; more is a hang */
 };
 
 /* The worst finding of one (oracle, grade), with the state that shows it. */
@@ -32,9 +31,10 @@ struct examiner;
 
 /*
  * Reads the history of the trace and prepares oracles. All pointers are borrowed until
- * examiner_free(). ERR_INPUT when a legal state of the trace cannot be observed.
+ * examiner_free(). `show_data`: messages show row values. ERR_INPUT when a legal state of the trace
+ * cannot be observed.
  */
-int examiner_create(const struct subject *subject, const struct trace_index *ix,
+int examiner_create(const struct subject *subject, const struct trace_index *ix, bool show_data,
 		    struct examiner **ret_examiner, struct err *err);
 void examiner_free(struct examiner *e); /* accepts NULL */
 

@@ -184,6 +184,21 @@ static void fill_findings(struct gate *g, const struct subject *subject, const s
 		case_result_not_applicable(ret, none[i].oracle, none[i].reason);
 }
 
+/* Owned by the caller. */
+static char *why_inconclusive(const struct explore_stats *stats, bool interrupted, bool torn)
+{
+	char *reason = NULL;
+
+	if (!stats->spent && !interrupted)
+		return xstrdup(torn ? "the trace is torn" : "exploration stopped early");
+	ASSERT(gmp_asprintf(&reason,
+			    "%s at crash point %zu of %zu; of the %Zd states up to there, %Zd were "
+			    "covered",
+			    interrupted ? "interrupted" : "budget spent", stats->points_whole + 1,
+			    stats->points, stats->states, stats->covered) > 0);
+	return reason;
+}
+
 int gate_explore(struct gate *g, const struct subject *subject, const struct trace *t,
 		 struct case_result *ret, struct err *err)
 {
@@ -204,7 +219,7 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	if (rc == 0)
 		rc = trace_index_build(t, sector_size, &ix, err);
 	if (rc == 0)
-		rc = examiner_create(subject, ix, &e, err);
+		rc = examiner_create(subject, ix, g->show_data, &e, err);
 	if (rc != 0)
 		goto out;
 	x.examiner = e;
@@ -230,14 +245,10 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	if (rc == 0) {
 		gate_verdict(ret);
 		if (ret->verdict == CASE_INCONCLUSIVE)
-			ret->reason = stats.spent
-					  ? xasprintf("budget spent at crash point %zu of %zu",
-						      stats.points_whole + 1, stats.points)
-				      : x.interrupted ? xstrdup("interrupted")
-				      : t->torn	      ? xstrdup("the trace is torn")
-						      : xstrdup("exploration stopped early");
+			ret->reason = why_inconclusive(&stats, x.interrupted, t->torn);
 	} else if (rc == ERR_HARNESS || rc == ERR_LIMIT) {
 		ret->verdict = rc == ERR_HARNESS ? CASE_ERROR : CASE_INCONCLUSIVE;
+		ret->grade = rc == ERR_HARNESS ? GRADE_NONE : ret->grade;
 		ret->exhaustive = false;
 		ret->reason = xstrdup(err->message);
 		rc = 0;
@@ -267,8 +278,9 @@ int gate_save_cases(const struct gate *g, const char *directory, struct err *err
 
 /* ---- replay -------------------------------------------------------------------------------- */
 
-int gate_replay(const struct case_file *c, struct verdict *ret_verdicts, size_t max,
-		size_t *ret_count, enum grade *ret_grade, uint64_t *ret_lost, struct err *err)
+int gate_replay(const struct case_file *c, bool show_data, struct verdict *ret_verdicts, size_t max,
+		size_t *ret_count, enum grade *ret_grade, uint64_t *ret_lost, uint64_t *ret_commits,
+		struct err *err)
 {
 	struct model model;
 	uint32_t sector_size;
@@ -282,7 +294,7 @@ int gate_replay(const struct case_file *c, struct verdict *ret_verdicts, size_t 
 	if (rc == 0)
 		rc = trace_index_build(c->trace, sector_size, &ix, err);
 	if (rc == 0)
-		rc = examiner_create(c->subject, ix, &e, err);
+		rc = examiner_create(c->subject, ix, show_data, &e, err);
 	if (rc != 0)
 		goto out;
 	callbacks.ctx = e;
@@ -294,6 +306,7 @@ int gate_replay(const struct case_file *c, struct verdict *ret_verdicts, size_t 
 		memcpy(ret_verdicts, x.verdicts, *ret_count * sizeof *ret_verdicts);
 		*ret_grade = x.grade;
 		*ret_lost = x.lost;
+		*ret_commits = history_commits(examiner_history(e));
 	}
 out:
 	examiner_free(e);

@@ -27,6 +27,8 @@ struct gate {
 	uint64_t recoveries_max;
 	uint64_t recoveries; /* so far, over all cases */
 
+	bool show_data; /* messages show row values */
+
 	bool (*interrupted)(void *ctx); /* asked often; may be NULL */
 	/* Called at most ten times a second; may be NULL. */
 	void (*progress)(void *ctx, const char *case_id, size_t points_done, size_t points,
@@ -56,7 +58,8 @@ void gate_verdict(struct case_result *c);
 int gate_save_cases(const struct gate *g, const char *directory, struct err *err);
 
 /* Runs a case file's state again. The findings are the caller's: up to `max` verdicts. */
-int gate_replay(const struct case_file *c, struct verdict *ret_verdicts, size_t max,
-		size_t *ret_count, enum grade *ret_grade, uint64_t *ret_lost, struct err *err);
+int gate_replay(const struct case_file *c, bool show_data, struct verdict *ret_verdicts, size_t max,
+		size_t *ret_count, enum grade *ret_grade, uint64_t *ret_lost, uint64_t *ret_commits,
+		struct err *err);
 
 #endif

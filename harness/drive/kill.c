@@ -20,10 +20,10 @@
 
 enum {
 	WHERE_SIZE = 160,
-	CLOCK_ROUNDS = 4,	      /* every fourth round has a stepping clock */
-	CLOCK_STEPS = 8,	      /* steps in the time that the warm-up took */
+	CLOCK_ROUNDS = 4, /* every fourth round has a stepping clock */
+	CLOCK_STEPS = 8,  /* steps in the time that the warm-up took */
 	CLOCK_STEP_NS_MIN = 200 * 1000,
-	KILL_NS_MIN = 200 * 1000,     /* so that a kill can meet the opening of the database */
+	KILL_NS_MIN = 200 * 1000, /* so that a kill can meet the opening of the database */
 	HALF_A_DAY_SECONDS = 12 * 60 * 60,
 };
 
@@ -52,8 +52,9 @@ static void describe(const struct kill_run *k, const struct plan *p, size_t writ
 		(void)snprintf(ret, WHERE_SIZE, "in the warm-up, in which nobody is killed");
 		return;
 	}
-	int n = snprintf(ret, WHERE_SIZE, "round %" PRIu64 " of seed %" PRIu64 ", writer %zu of %zu ",
-			 p->number, k->options->seed, p->victim + 1, writer_count);
+	int n =
+	    snprintf(ret, WHERE_SIZE, "round %" PRIu64 " of seed %" PRIu64 ", writer %zu of %zu ",
+		     p->number, k->options->seed, p->victim + 1, writer_count);
 
 	if (p->by_operation)
 		(void)snprintf(ret + n, WHERE_SIZE - (size_t)n, "to be killed %s %" PRIu64,
@@ -96,12 +97,12 @@ static void plan_round(const struct kill_run *k, uint64_t number, bool migrating
 
 	if (counts->syncs == 0 && ret->operation.moment == FI_KILL_IN_SYNC)
 		ret->operation.moment = FI_KILL_BEFORE;
-	uint64_t range = share_left(k, ret->operation.moment == FI_KILL_IN_SYNC ? counts->syncs
-									       : counts->operations);
+	uint64_t range = share_left(
+	    k, ret->operation.moment == FI_KILL_IN_SYNC ? counts->syncs : counts->operations);
 
 	ret->operation.number = 1 + prng_below(&random, range == 0 ? 1 : range);
-	ret->clock = k->options->faketime != NULL && kill_can_fake_time() &&
-		     number % CLOCK_ROUNDS == 0;
+	ret->clock =
+	    k->options->faketime != NULL && kill_can_fake_time() && number % CLOCK_ROUNDS == 0;
 }
 
 /* ---- checking ---- */
@@ -118,8 +119,8 @@ static void collect(struct kill_run *k, const struct kill_round *r)
 
 		k->acked += w->turns;
 		for (size_t p = 0; p < w->promise_count; p++) {
-			k->promises =
-			    xgrow(k->promises, k->promise_count, &k->promise_cap, sizeof *k->promises);
+			k->promises = xgrow(k->promises, k->promise_count, &k->promise_cap,
+					    sizeof *k->promises);
 			k->promises[k->promise_count++] = w->promises[p];
 		}
 	}
@@ -282,8 +283,8 @@ static int run_round(struct kill_run *k, uint64_t number, struct err *err)
 	struct kill_job jobs[KILL_WRITERS_MAX];
 	struct kill_round r;
 	struct plan p;
-	bool is_through = k->state_count > 0 &&
-			  kill_run_writing_client(k)->from.turn == k->state_count - 1;
+	bool is_through =
+	    k->state_count > 0 && kill_run_writing_client(k)->from.turn == k->state_count - 1;
 	int rc = 0;
 
 	if (k->fresh || !k->can_resume || is_through ||
@@ -344,7 +345,8 @@ out:
 	return rc;
 }
 
-/* The finding "history" of a warm-up means that the reference is no reference: nobody was killed. */
+/* The finding "history" of a warm-up means that the reference is no reference: nobody was killed.
+ */
 static bool forget_history(struct kill_run *k)
 {
 	for (size_t i = 0; i < k->finding_count; i++) {
@@ -447,9 +449,8 @@ static void set_rules(const struct kill_run *k, struct case_result *c)
 static void fill_findings(const struct kill_run *k, struct case_result *c)
 {
 	struct judge_not_applicable none[16];
-	size_t none_count = k->examiner == NULL ? 0
-						: judge_not_applicable(examiner_judge(k->examiner),
-								       none, 16);
+	size_t none_count =
+	    k->examiner == NULL ? 0 : judge_not_applicable(examiner_judge(k->examiner), none, 16);
 
 	/* Worst first; among equals in the order of discovery. */
 	for (int grade = GRADE_CORRUPT; grade <= GRADE_NONE; grade++) {
@@ -460,8 +461,8 @@ static void fill_findings(const struct kill_run *k, struct case_result *c)
 			if ((int)f->grade != grade)
 				continue;
 			message = f->rounds == 1 ? xstrdup(f->message)
-						 : xasprintf("%s; seen %" PRIu64 " times", f->message,
-							     f->rounds);
+						 : xasprintf("%s; seen %" PRIu64 " times",
+							     f->message, f->rounds);
 			case_result_violation(c, f->oracle, f->grade, message, NULL);
 			free(message);
 		}
@@ -483,11 +484,13 @@ static void fill_notes(const struct kill_run *k, struct case_result *c)
 		case_result_note(c, "clock rounds left out: libfaketime is not installed");
 	else if (k->clock_seen < k->clock_rounds)
 		case_result_note(c,
-				 "in %" PRIu64 " of %" PRIu64 " clock rounds no writer saw the clock "
+				 "in %" PRIu64 " of %" PRIu64
+				 " clock rounds no writer saw the clock "
 				 "step",
 				 k->clock_rounds - k->clock_seen, k->clock_rounds);
 	else
-		case_result_note(c, "%" PRIu64 " rounds ran with a stepping clock", k->clock_rounds);
+		case_result_note(c, "%" PRIu64 " rounds ran with a stepping clock",
+				 k->clock_rounds);
 }
 
 void kill_run_verdict(const struct kill_run *k, struct case_result *c)
@@ -511,8 +514,9 @@ void kill_run_verdict(const struct kill_run *k, struct case_result *c)
 		return;
 	c->verdict = CASE_INCONCLUSIVE;
 	if (c->has_expected && worst > c->expected)
-		c->reason = xasprintf("%s is expected, and these kills showed nothing worse than %s",
-				      grade_text(c->expected), grade_text(worst));
+		c->reason =
+		    xasprintf("%s is expected, and these kills showed nothing worse than %s",
+			      grade_text(c->expected), grade_text(worst));
 	else if (k->interrupted)
 		c->reason = xasprintf("interrupted after %" PRIu64 " rounds", k->rounds);
 	else if (k->rounds == 0)
@@ -543,7 +547,6 @@ int kill_case(const struct scenario *s, const struct case_spec *spec,
 	uint64_t begin_ns = gate_now_ns();
 	char *skip_reason = NULL;
 
-	
 	ret->has_rounds = true;
 	set_rules(&k, ret);
 	int rc = kill_run_prepare(&k, &skip_reason, err);

@@ -63,6 +63,7 @@ struct kill_options {
 	uint64_t rounds_max;	   /* 0: no limit but the deadline */
 	uint64_t deadline_ns;	   /* CLOCK_MONOTONIC; 0: none. At least one of the two is set. */
 	const enum grade *require; /* --require, or NULL */
+	bool show_data;		   /* --show-data */
 	const char *faketime;	   /* path of libfaketime.so.1; NULL: it is not installed */
 	/* Asked at least ten times a second; true ends the case with what is known. May be NULL. */
 	bool (*stop)(void *ctx);
@@ -72,11 +73,10 @@ struct kill_options {
 };
 
 /*
- * Runs one case and fills *ret, which the caller has from result_add(): everything but what the case
- * is (id, scenario, title, config).
- * ERR_INPUT when the scenario's own SQL fails, ERR_IO when there is no folder to work in. Errors of
- * the harness itself become CASE_ERROR. The caller must have no child processes and no open
- * connection. One thread.
+ * Runs one case and fills *ret, which the caller has from result_add(): everything but what the
+ * case is (id, scenario, title, config). ERR_INPUT when the scenario's own SQL fails, ERR_IO when
+ * there is no folder to work in. Errors of the harness itself become CASE_ERROR. The caller must
+ * have no child processes and no open connection. One thread.
  */
 int kill_case(const struct scenario *s, const struct case_spec *spec,
 	      const struct kill_options *options, struct case_result *ret, struct err *err);

@@ -109,7 +109,7 @@ static int prepare_oracles(struct kill_run *k, char **ret_skip_reason, struct er
 	/* The examiner borrows its subject, whose paths are those of the simulated disk. */
 	recorded = subject_from_scenario(k->scenario, k->spec, k->options->seed);
 	k->recorded_subject = recorded;
-	rc = examiner_create(recorded, k->index, &k->examiner, err);
+	rc = examiner_create(recorded, k->index, k->options->show_data, &k->examiner, err);
 	if (rc != 0)
 		return rc;
 	const struct probe_list *probes = judge_probes(examiner_judge(k->examiner));
@@ -376,8 +376,8 @@ int kill_run_prepare(struct kill_run *k, char **ret_skip_reason, struct err *err
 							k->scenario->workload));
 	} else if (writing_count > 1) {
 		durability_unknown(
-		    k, xasprintf("%zu clients write, in an order that nobody records",
-				 writing_count));
+		    k,
+		    xasprintf("%zu clients write, in an order that nobody records", writing_count));
 	} else {
 		rc = kill_run_reference(k, true, err);
 	}

@@ -63,8 +63,10 @@ void kill_observation_encode(const struct observation *o, struct buf *out)
 		buf_put_u8(out, r->cut);
 		buf_put_u64(out, r->row_count);
 		buf_put_u64(out, r->column_count);
-		for (size_t k = 0; k < r->row_count * r->column_count; k++)
+		for (size_t k = 0; k < r->row_count * r->column_count; k++) {
 			put_text(out, r->cells[k]);
+			buf_put_u8(out, (uint8_t)r->types[k]);
+		}
 	}
 }
 
@@ -85,7 +87,7 @@ static char *take_text(struct kill_reader *r)
 static void take_probe(struct kill_reader *r, struct probe_result *ret)
 {
 	enum {
-		CELL_SIZE_MIN = 9,
+		CELL_SIZE_MIN = 10,
 		COLUMNS_MAX = 32767, /* SQLITE_MAX_COLUMN can be no higher */
 	};
 
@@ -104,8 +106,11 @@ static void take_probe(struct kill_reader *r, struct probe_result *ret)
 	if (rows * columns == 0)
 		return;
 	ret->cells = xcalloc(rows * columns, sizeof *ret->cells);
-	for (size_t k = 0; k < rows * columns; k++)
+	ret->types = xcalloc(rows * columns, 1);
+	for (size_t k = 0; k < rows * columns; k++) {
 		ret->cells[k] = take_text(r);
+		ret->types[k] = (char)kill_take_u8(r);
+	}
 }
 
 int kill_observation_decode(const struct buf *in, struct observation *ret, struct err *err)

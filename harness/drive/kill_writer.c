@@ -220,7 +220,8 @@ static void bind_parameters(const struct writer *w, sqlite3_stmt *stmt, const st
 enum outcome { DONE, BUSY, FAILED };
 
 static enum outcome run_statement(const struct writer *w, const struct client *c,
-				  const struct statement *st, struct prng *random, struct err *err)
+				  const struct statement *st, struct prng *random, bool *ret_failed,
+				  struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	int rc = sqlite3_prepare_v2(c->db, st->sql, -1, &stmt, NULL);
@@ -231,6 +232,7 @@ static enum outcome run_statement(const struct writer *w, const struct client *c
 			;
 		rc = sqlite3_finalize(stmt);
 	}
+	*ret_failed = rc != SQLITE_OK;
 	if (rc == SQLITE_OK)
 		return DONE;
 	if (!is_busy(c->db) && st->may_fail) {
@@ -245,11 +247,11 @@ static enum outcome run_statement(const struct writer *w, const struct client *c
 }
 
 /* What follows a transaction that a failed statement ended belongs to it. */
-static void skip_rest(struct client *c, const struct statement *st)
+static void skip_rest(struct client *c)
 {
 	const struct statement_list *list = &c->spec->statements;
 
-	while (st->may_fail && c->at.statement < list->count &&
+	while (c->at.statement < list->count &&
 	       strncasecmp(list->items[c->at.statement].sql, "BEGIN", 5) != 0)
 		c->at.statement++;
 }
@@ -273,15 +275,16 @@ static enum outcome try_turn(struct writer *w, struct client *c, bool *ret_done,
 		}
 		const struct statement *st = &list->items[c->at.statement++];
 		bool was_open = !sqlite3_get_autocommit(c->db);
-		enum outcome outcome = run_statement(w, c, st, &random, err);
+		bool failed = false;
+		enum outcome outcome = run_statement(w, c, st, &random, &failed, err);
 
 		if (outcome != DONE)
 			return outcome;
 		if (!sqlite3_get_autocommit(c->db))
 			continue;
 		c->at.turn++;
-		if (was_open)
-			skip_rest(c, st);
+		if (was_open && failed)
+			skip_rest(c);
 		return DONE;
 	}
 }

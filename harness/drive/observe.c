@@ -10,7 +10,9 @@
 
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
+#include "faultinject/vfs.h"
 
+#include <ctype.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,8 +78,12 @@ void observer_init(struct observer *o, const struct subject *subject,
 			for (size_t f = 0; f < 1 + subject->attached_count; f++) {
 				char *schema = quote_identifier(
 				    f == 0 ? "main" : subject->attached[f - 1].name);
+				/* A hyphen in a value (UTF-16le) needs quotes; a number may not
+				 * have them. */
+				const char *quote = isalpha((unsigned char)p->value[0]) ? "'" : "";
 				o->pragma_sql[o->pragma_count++] =
-				    xasprintf("PRAGMA %s.%s = %s", schema, p->key, p->value);
+				    xasprintf("PRAGMA %s.%s = %s%s%s", schema, p->key, quote,
+					      p->value, quote);
 				free(schema);
 			}
 		}
@@ -170,6 +176,7 @@ sqlite3 *observer_recover(const struct observer *o, struct observation *ret)
 {
 	sqlite3 *db = NULL;
 
+	fi_vfs_call_limit(OBSERVE_CALLS_MAX);
 	if (open_database(o, &db, ret) != 0)
 		return NULL;
 	for (size_t i = 0; i < o->pragma_early_count; i++)
@@ -377,7 +384,7 @@ static void digest_file(sqlite3 *db, const char *schema, struct observed_file *r
 static void run_probe(sqlite3 *db, const char *sql, struct probe_result *r)
 {
 	sqlite3_stmt *stmt = NULL;
-	size_t cap = 0, cells = 0;
+	size_t cap = 0, type_cap = 0, cells = 0;
 	int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
 
 	if (rc == SQLITE_OK) {
@@ -389,8 +396,11 @@ static void run_probe(sqlite3 *db, const char *sql, struct probe_result *r)
 				break;
 			}
 			for (size_t i = 0; i < r->column_count; i++) {
-				const char *text = (const char *)sqlite3_column_text(stmt, (int)i);
 				r->cells = xgrow(r->cells, cells, &cap, sizeof *r->cells);
+				r->types = xgrow(r->types, cells, &type_cap, 1);
+				/* The type first: reading as text converts. */
+				r->types[cells] = "?irtbn"[sqlite3_column_type(stmt, (int)i)];
+				const char *text = (const char *)sqlite3_column_text(stmt, (int)i);
 				r->cells[cells++] = text == NULL ? NULL : xstrdup(text);
 			}
 			r->row_count++;
@@ -451,5 +461,6 @@ close:
 	if (db != recovered)
 		observer_close(db);
 out:
+	ret->hung = fi_vfs_call_count() > OBSERVE_CALLS_MAX;
 	identify(ret);
 }

@@ -17,6 +17,10 @@
 #include "harness/case/subject.h"
 #include "harness/judge/observation.h"
 
+enum {
+	OBSERVE_CALLS_MAX = 5 * 1000 * 1000, /* VFS calls of one recovery; more is a hang */
+};
+
 struct sqlite3;
 
 struct observer {

@@ -54,12 +54,12 @@ static int sql_failed(const struct recording *r, int line, sqlite3 *db, struct e
  * impossible, which is not the scenario's fault. */
 static void check_setting(struct recording *r, const char *sql, const char *answer)
 {
-	const char *wanted = strrchr(sql, ' ');
+	const char *wanted = kv_find(&r->subject->pragmas, "journal_mode");
 
 	if (r->skip_reason == NULL && strstr(sql, ".journal_mode =") != NULL && wanted != NULL &&
-	    strcasecmp(wanted + 1, answer) != 0)
-		r->skip_reason = xasprintf("journal_mode=%s did not take: SQLite answers '%s'",
-					   wanted + 1, answer);
+	    strcasecmp(wanted, answer) != 0)
+		r->skip_reason =
+		    xasprintf("journal_mode=%s did not take: SQLite answers '%s'", wanted, answer);
 }
 
 static int apply_pragma(struct recording *r, sqlite3 *db, const char *sql, struct err *err)
@@ -125,12 +125,13 @@ static int disconnect(struct recording *r, sqlite3 *db, struct err *err)
 	return 0;
 }
 
-static void bind_parameters(sqlite3_stmt *stmt, struct client_run *c, uint64_t seed)
+/* Returns the name of a parameter that means nothing, or NULL. */
+static const char *bind_parameters(sqlite3_stmt *stmt, struct client_run *c, uint64_t seed)
 {
 	for (int i = sqlite3_bind_parameter_count(stmt); i > 0; i--) {
 		const char *name = sqlite3_bind_parameter_name(stmt, i);
 		if (name == NULL)
-			continue;
+			return "?";
 		if (strcmp(name, ":i") == 0)
 			(void)sqlite3_bind_int64(stmt, i, c->repetition);
 		else if (strcmp(name, ":client") == 0)
@@ -140,7 +141,10 @@ static void bind_parameters(sqlite3_stmt *stmt, struct client_run *c, uint64_t s
 		else if (strcmp(name, ":r") == 0)
 			(void)sqlite3_bind_int64(stmt, i,
 						 (sqlite3_int64)(prng_next(&c->random) >> 1));
+		else
+			return name;
 	}
+	return NULL;
 }
 
 static int run_setup(struct recording *r, struct err *err)
@@ -160,8 +164,8 @@ static int run_setup(struct recording *r, struct err *err)
 			disk_note(r->disk, OP_ACK, "");
 	}
 	if (rc == 0 && !sqlite3_get_autocommit(db))
-		rc = err_set(err, ERR_INPUT, "%s: @setup ends inside a transaction",
-			     r->scenario->path);
+		rc = err_set(err, ERR_INPUT, "%s:%d: @setup ends inside a transaction",
+			     r->scenario->path, list->items[list->count - 1].line);
 	if (rc != 0) {
 		(void)sqlite3_close(db);
 		return rc;
@@ -171,17 +175,26 @@ static int run_setup(struct recording *r, struct err *err)
 
 /* Runs one statement of a client. */
 static int run_statement(struct recording *r, struct client_run *c, const struct statement *st,
-			 struct err *err)
+			 bool *ret_failed, struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	int rc = sqlite3_prepare_v2(c->db, st->sql, -1, &stmt, NULL);
 
 	if (rc == SQLITE_OK) {
-		bind_parameters(stmt, c, r->spec == NULL ? 0 : r->subject->seed);
+		const char *unknown = bind_parameters(stmt, c, r->subject->seed);
+		if (unknown != NULL) {
+			(void)err_set(err, ERR_INPUT,
+				      "%s:%d: unknown parameter '%s' (there are :i, :client, :seed "
+				      "and :r)",
+				      r->scenario->path, st->line, unknown);
+			(void)sqlite3_finalize(stmt);
+			return ERR_INPUT;
+		}
 		while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
 			;
 		rc = sqlite3_finalize(stmt);
 	}
+	*ret_failed = rc != SQLITE_OK;
 	if (rc == SQLITE_OK)
 		return 0;
 	if (!st->may_fail) {
@@ -211,15 +224,18 @@ static int client_turn(struct recording *r, struct client_run *c, bool *ret_done
 		}
 		const struct statement *st = &list->items[c->next++];
 		bool was_open = !sqlite3_get_autocommit(c->db);
-		int rc = run_statement(r, c, st, err);
+		bool failed = false;
+		int rc = run_statement(r, c, st, &failed, err);
 		if (rc != 0)
 			return rc;
 		if (!sqlite3_get_autocommit(c->db))
 			continue;
-		/* A read promises nothing; history knows which transactions wrote. */
-		disk_note(r->disk, OP_ACK, "");
+		/* A read promises nothing, and history knows which transactions wrote; a statement
+		 * that failed has promised nothing either. */
+		if (!failed)
+			disk_note(r->disk, OP_ACK, "");
 		/* What follows a transaction that a failed statement ended belongs to it. */
-		while (was_open && st->may_fail && c->next < list->count &&
+		while (was_open && failed && c->next < list->count &&
 		       strncasecmp(list->items[c->next].sql, "BEGIN", 5) != 0)
 			c->next++;
 		return 0;
@@ -258,6 +274,45 @@ static int run_clients(struct recording *r, struct err *err)
 			(void)sqlite3_close(runs[i].db);
 	}
 	free(runs);
+	return rc;
+}
+
+/* The scenario's own questions must be questions: what they wrote would look like the subject's
+ * doing. Asked once on the recorded database, as it is at the end. */
+static int check_queries(struct recording *r, struct err *err)
+{
+	const struct scenario *s = r->scenario;
+	struct trace *scratch = trace_create(fi_vfs_default_device(), "scratch");
+	sqlite3 *db = NULL;
+	int rc = connect(r, &db, err);
+
+	disk_record(r->disk, scratch);
+	for (size_t i = 0; i < s->open.count && rc == 0; i++) {
+		size_t before = scratch->op_count;
+		if (sqlite3_exec(db, s->open.items[i].sql, NULL, NULL, NULL) != SQLITE_OK)
+			rc = sql_failed(r, s->open.items[i].line, db, err);
+		for (size_t p = before; p < scratch->op_count && rc == 0; p++)
+			if (scratch->ops[p].kind == OP_WRITE)
+				rc = err_set(err, ERR_INPUT, "%s:%d: @open writes to the database",
+					     s->path, s->open.items[i].line);
+	}
+	for (size_t i = 0; i < s->invariant_count && rc == 0; i++) {
+		const struct scenario_invariant *v = &s->invariants[i];
+		sqlite3_stmt *stmt = NULL;
+		if (sqlite3_prepare_v2(db, v->sql, -1, &stmt, NULL) != SQLITE_OK) {
+			/* A table may be gone by now; what is no SQL at all will never be. */
+			if (strstr(sqlite3_errmsg(db), "syntax error") != NULL ||
+			    strstr(sqlite3_errmsg(db), "incomplete input") != NULL)
+				rc = sql_failed(r, v->line, db, err);
+		} else if (!sqlite3_stmt_readonly(stmt)) {
+			rc = err_set(err, ERR_INPUT, "%s:%d: the query of @invariant writes",
+				     s->path, v->line);
+		}
+		(void)sqlite3_finalize(stmt);
+	}
+	disk_record(r->disk, NULL);
+	(void)sqlite3_close(db);
+	trace_free(scratch);
 	return rc;
 }
 
@@ -317,6 +372,8 @@ int record_case(const struct scenario *s, const struct case_spec *spec,
 	if (rc == 0 && r.skip_reason == NULL)
 		rc = s->workload != NULL ? run_workload(&r, err) : run_clients(&r, err);
 	disk_record(r.disk, NULL);
+	if (rc == 0 && r.skip_reason == NULL)
+		rc = check_queries(&r, err);
 	ASSERT_OP(fi_vfs_open_count(), ==, 0);
 	observer_release(&r.observer);
 	disk_free(r.disk);

@@ -205,7 +205,8 @@ static int explore_one(struct search *s, bool *ret_whole, enum explore_next *ret
 	count_run(s);
 	if (*ret_next == EXPLORE_GO)
 		rc = queue_children(s, 0, err);
-	if (rc == 0 && *ret_next == EXPLORE_GO && s->queue.count > 0)
+	if (rc == 0 && *ret_next == EXPLORE_GO && s->queue.count > 0 &&
+	    (cb->spent == NULL || !cb->spent(cb->ctx, stats->recoveries)))
 		rc = run(s, 0, 0, CHOICE_LAST, ret_next, err);
 	while (rc == 0 && *ret_next == EXPLORE_GO && s->queue.count > 0) {
 		if (cb->spent != NULL && cb->spent(cb->ctx, stats->recoveries)) {

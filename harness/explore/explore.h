@@ -20,7 +20,8 @@
 #include <gmp.h>
 
 enum {
-	EXPLORE_PENDING_MAX = 20 * 1000 * 1000, /* nodes waiting at one crash point (24 B each) */
+	EXPLORE_PENDING_MAX = 20 * 1000 * 1000, /* places waiting at one crash point, 16 bytes each
+						 * and the answers of the runs they belong to */
 };
 
 /* One crash point: all positions with the same disk state are one, and `position` is the last of
@@ -64,7 +65,7 @@ void explore_stats_release(struct explore_stats *s);
 
 /* The crash points of a trace under a model, ascending. Power loss: before each effective SYNC and
  * DIRSYNC, at each of `extra` (promises, first writes of transactions: history_points()), at the
- * end. Process crash: after every storage operation, and at page boundaries inside writes (D11).
+ * end. Process crash: between all storage operations, and at page boundaries inside writes (D11).
  * In between, what the disk may hold only grows and so do the promises. Owned by the caller. */
 void explore_points(const struct trace_index *ix, const struct model *model, const uint64_t *extra,
 		    size_t extra_count, struct explore_point **ret_points, size_t *ret_count);

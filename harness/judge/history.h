@@ -29,12 +29,12 @@ enum history_ack {
  * change nothing are not listed). Positions are those of the trace; 0 = never. */
 struct transaction {
 	uint16_t process, connection;
-	uint64_t begin;	    /* the first write lock; in exclusive locking mode the first write */
+	uint64_t begin;	      /* the first write lock; in exclusive locking mode the first write */
 	uint64_t first_write; /* its first effective write; 0 if it wrote nothing */
-	uint64_t end;	    /* the last release */
-	uint64_t ack;	    /* the promise */
-	bool committed;	    /* by the file protocol: commit frame, or journal finalised */
-	uint32_t file_mask; /* bit f: it has a state in the line of file f */
+	uint64_t end;	      /* the last release */
+	uint64_t ack;	      /* the promise */
+	bool committed;	      /* by the file protocol: commit frame, or journal finalised */
+	uint32_t file_mask;   /* bit f: it has a state in the line of file f */
 };
 
 struct history_state {

@@ -14,6 +14,7 @@ static void probe_result_release(struct probe_result *r)
 	for (size_t i = 0; r->cells != NULL && i < r->row_count * r->column_count; i++)
 		free(r->cells[i]);
 	free(r->cells);
+	free(r->types);
 	free(r->error);
 }
 

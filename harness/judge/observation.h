@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 enum {
-	OBSERVED_FILES_MAX = 16,  /* main and attached databases */
-	PROBE_ROWS_MAX = 4096,	  /* rows kept of one probe; more sets `cut` */
+	OBSERVED_FILES_MAX = 16, /* main and attached databases */
+	PROBE_ROWS_MAX = 4096,	 /* rows kept of one probe; more sets `cut` */
 	OBSERVATION_TEXT_SIZE = 256,
 };
 
@@ -31,6 +31,8 @@ struct probe_result {
 	char *error; /* owned; NULL when rc is 0 */
 	size_t row_count, column_count;
 	char **cells; /* row by row; owned */
+	char *types;  /* of each cell: i, r, t, b or n (integer, real, text, blob, null); owned; may
+		       * be NULL */
 	bool cut;     /* there were more than PROBE_ROWS_MAX rows */
 };
 
@@ -38,10 +40,10 @@ struct observation {
 	uint64_t id; /* hash of everything below: equal ids are the same observation */
 	int rc;	     /* 0, or the extended SQLite code of the first call that failed */
 	char failed[OBSERVATION_TEXT_SIZE]; /* which call and SQLite's words; "" when rc is 0 */
-	bool hung;	/* recovery went on past its call limit */
+	bool hung;			    /* recovery went on past its call limit */
 	size_t file_count;
 	struct observed_file files[OBSERVED_FILES_MAX]; /* main first, then @attach order */
-	struct probe_result *probes; /* in the order of the probe list; owned */
+	struct probe_result *probes;			/* in the order of the probe list; owned */
 	size_t probe_count;
 };
 

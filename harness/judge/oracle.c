@@ -253,7 +253,8 @@ size_t judge_observation(const struct judge *j, const struct history *h, uint64_
 			 const struct observation *o, struct verdict *ret, size_t max,
 			 enum grade *ret_grade, uint64_t *ret_lost)
 {
-	struct findings f = {.items = ret, .max = max, .worst = GRADE_DURABLE};
+	struct findings f = {
+	    .items = ret, .max = max, .worst = GRADE_DURABLE, .show_data = j->config.show_data};
 	bool readable = o->rc == 0 && !o->hung;
 	uint64_t lost = 0;
 
@@ -322,4 +323,34 @@ bool cell_int64(const char *cell, int64_t *ret)
 		return false;
 	*ret = v;
 	return true;
+}
+
+char *cell_shown(const struct probe_result *r, size_t row, size_t column, bool show_data)
+{
+	const char *cell = probe_cell(r, row, column);
+	const char *type = "value";
+
+	if (cell == NULL)
+		return xstrdup("NULL");
+	if (show_data)
+		return xstrdup(cell);
+	switch (r->types == NULL ? '?' : r->types[row * r->column_count + column]) {
+	case 'i':
+		type = "integer";
+		break;
+	case 'r':
+		type = "real";
+		break;
+	case 't':
+		type = "text";
+		break;
+	case 'b':
+		type = "blob";
+		break;
+	default:
+		break;
+	}
+	size_t size = strlen(cell);
+	return xasprintf("%s(%zu byte%s, #%08x)", type, size, size == 1 ? "" : "s",
+			 (unsigned)hash64(cell, size, 0));
 }

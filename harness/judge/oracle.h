@@ -30,6 +30,7 @@ struct judge_config {
 	size_t schema_version_count;
 	const char *const *schemas; /* schema names of the files: "main", then attached names */
 	size_t schema_count;
+	bool show_data; /* messages show row values; otherwise type, size and hash of each */
 };
 
 struct judge; /* oracles in use, their probes, and what they learned from the legal states */

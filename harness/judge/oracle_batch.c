@@ -100,6 +100,7 @@ static void judge_table(const struct judge_batch *b, const struct probe_result *
 		return;
 	const char *rows = shown(probe_cell(r, first, COLUMN_ROWS));
 	const char *min = probe_cell(r, first, COLUMN_MIN), *max = probe_cell(r, first, COLUMN_MAX);
+	char *id = cell_shown(r, first, COLUMN_ID, f->show_data);
 	char more[64] = "";
 	int64_t low, high;
 
@@ -107,13 +108,13 @@ static void judge_table(const struct judge_batch *b, const struct probe_result *
 		(void)snprintf(more, sizeof more, "; %s%zu batches are broken",
 			       r->cut ? "more than " : "", broken);
 	if (cell_int64(min, &low) && cell_int64(max, &high) && low == high)
-		findings_add(f, name, GRADE_TORN, "batch %s of %s has %s of %s rows%s",
-			     shown(probe_cell(r, first, COLUMN_ID)), b->table, rows, min, more);
+		findings_add(f, name, GRADE_TORN, "batch %s of %s has %s of %s rows%s", id,
+			     b->table, rows, min, more);
 	else
 		findings_add(f, name, GRADE_TORN,
 			     "the %s rows of batch %s of %s do not agree on a count (%s to %s)%s",
-			     rows, shown(probe_cell(r, first, COLUMN_ID)), b->table, shown(min),
-			     shown(max), more);
+			     rows, id, b->table, shown(min), shown(max), more);
+	free(id);
 }
 
 static void batch_judge(const void *p, const struct judge *j, const struct observation *o,

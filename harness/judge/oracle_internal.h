@@ -26,6 +26,7 @@ struct findings {
 	size_t count, max;
 	size_t total;
 	enum grade worst;
+	bool show_data;
 };
 
 void findings_add(struct findings *f, const char *oracle, enum grade grade, const char *fmt, ...)
@@ -62,6 +63,10 @@ bool judge_has_learned(const struct judge *j);
 
 /* The name in double quotes, for SQL; owned by the caller. */
 char *quote_name(const char *name);
+
+/* A row's value for a message: as it is, or as "integer(1 byte, #1a2b3c4d)". Owned by the caller.
+ */
+char *cell_shown(const struct probe_result *r, size_t row, size_t column, bool show_data);
 
 /* Reads a whole cell as an integer; false for NULL and anything else. */
 bool cell_int64(const char *cell, int64_t *ret);

@@ -49,9 +49,10 @@ static void report_rows(const char *text, const struct probe_result *r, struct f
 	struct buf b = {0};
 
 	for (size_t c = 0; c < r->column_count; c++) {
-		const char *cell = probe_cell(r, 0, c);
+		char *cell = cell_shown(r, 0, c, f->show_data);
 
-		buf_printf(&b, "%s%s", c == 0 ? "" : ", ", cell != NULL ? cell : "NULL");
+		buf_printf(&b, "%s%s", c == 0 ? "" : ", ", cell);
+		free(cell);
 	}
 	if (r->row_count > 1)
 		findings_add(f, name, GRADE_CORRUPT,

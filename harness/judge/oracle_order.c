@@ -63,11 +63,6 @@ static void order_free(void *p)
 	free(self);
 }
 
-static const char *shown(const char *cell)
-{
-	return cell != NULL ? cell : "NULL";
-}
-
 static void judge_column(const struct judge_order *order, const struct probe_result *r,
 			 struct findings *f)
 {
@@ -86,15 +81,20 @@ static void judge_column(const struct judge_order *order, const struct probe_res
 		return;
 	if (!cell_int64(count_cell, &count) || !cell_int64(min_cell, &min) ||
 	    !cell_int64(max_cell, &max)) {
+		char *low = cell_shown(r, 0, COLUMN_MIN, f->show_data);
+		char *high = cell_shown(r, 0, COLUMN_MAX, f->show_data);
 		findings_add(f, name, GRADE_TORN, "%s.%s is no sequence of integers: %s to %s",
-			     order->table, order->column, shown(min_cell), shown(max_cell));
+			     order->table, order->column, low, high);
+		free(low);
+		free(high);
 		return;
 	}
 	/* Unsigned, because the span of two 64-bit integers may not fit a signed one. */
 	if ((uint64_t)max - (uint64_t)min != (uint64_t)count - 1)
 		findings_add(f, name, GRADE_TORN,
-			     "a hole in %s.%s: %lld values between %lld and %lld", order->table,
-			     order->column, (long long)count, (long long)min, (long long)max);
+			     "a hole in %s.%s: %lld values where %llu should be", order->table,
+			     order->column, (long long)count,
+			     (unsigned long long)max - (unsigned long long)min + 1);
 }
 
 static void order_judge(const void *p, const struct judge *j, const struct observation *o,
@@ -110,8 +110,8 @@ static void order_judge(const void *p, const struct judge *j, const struct obser
 			judge_column(&self->items[i], r, f);
 		else if (status == PROBE_FAILED)
 			findings_add(f, name, GRADE_TORN, "%s.%s cannot be counted: %s (code %d)",
-				     self->items[i].table, self->items[i].column, shown(r->error),
-				     r->rc);
+				     self->items[i].table, self->items[i].column,
+				     r->error != NULL ? r->error : "unknown error", r->rc);
 	}
 }
 

@@ -127,8 +127,9 @@ struct scenario {
  * binary or empty file, no @scenario in the first line. Unknown pragmas, models, workloads and
  * defects are checked by the vocabulary callbacks, so that this module knows none of them. */
 struct scenario_vocabulary {
-	/* Each returns true when the name (or key and value) is known. */
-	bool (*model)(const char *name);
+	/* Each returns true when the name (or key and value) is known; where there is an `err`, it
+	 * may say why not. */
+	bool (*model)(const char *name, struct err *err);
 	bool (*model_param)(const char *key, const char *value, struct err *err);
 	bool (*workload)(const char *name);
 	bool (*workload_param)(const char *workload, const char *key, const char *value,
@@ -149,18 +150,18 @@ void scenario_free(struct scenario *s); /* accepts NULL */
 struct case_options {
 	const char *const *models; /* --model: replaces @models; NULL when not given */
 	size_t model_count;
-	const struct kv_list *set; /* --set; NULL when not given */
-	const enum grade *require; /* --require: replaces @require, never @expect */
-	enum grade default_require; /* where neither stands */
-	const char *glob;	   /* --case; NULL = all */
+	const struct kv_list *set;	   /* --set; NULL when not given */
+	const enum grade *require;	   /* --require: replaces @require, never @expect */
+	enum grade default_require;	   /* where neither stands */
+	const char *glob;		   /* --case; NULL = all */
 	uint32_t shard_index, shard_count; /* --shard i/n, 1-based; 0/0 = all */
 };
 
 /* One case: a scenario under one model and one assignment of its axes. */
 struct case_spec {
-	char *id;    /* path/without.sql@model[key=value,...] */
-	char *model; /* preset name */
-	struct kv_list config;	 /* pragmas that hold in this case, axes and --set applied */
+	char *id;			/* path/without.sql@model[key=value,...] */
+	char *model;			/* preset name */
+	struct kv_list config;		/* pragmas that hold in this case, axes and --set applied */
 	struct kv_list model_params;	/* model.X without the prefix */
 	struct kv_list workload_params; /* workload.X without the prefix, over the file's own */
 	bool has_expect;

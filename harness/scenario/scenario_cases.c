@@ -72,7 +72,7 @@ static int models_resolve(struct expansion *x, const struct scenario_vocabulary 
 	for (size_t i = 0; i < x->model_count; i++) {
 		if (!scenario_key_valid(x->models[i]) ||
 		    (vocabulary != NULL && vocabulary->model != NULL &&
-		     !vocabulary->model(x->models[i])))
+		     !vocabulary->model(x->models[i], NULL)))
 			return err_set(err, ERR_USAGE, "--model: unknown model '%.60s'",
 				       x->models[i]);
 		for (size_t k = 0; k < i; k++) {

@@ -184,6 +184,18 @@ int directive_pragma(struct parser *p)
 	return rc;
 }
 
+int parser_model_check(struct parser *p, int line, const char *name)
+{
+	struct err reason = ERR_INIT;
+
+	if (scenario_key_valid(name) && (p->vocabulary == NULL || p->vocabulary->model == NULL ||
+					 p->vocabulary->model(name, &reason)))
+		return 0;
+	if (reason.message[0] != '\0')
+		return parser_fail(p, line, "%s", reason.message);
+	return parser_fail(p, line, "unknown model '%.60s'", name);
+}
+
 int directive_attach(struct parser *p)
 {
 	struct scenario *s = p->s;
@@ -196,6 +208,9 @@ int directive_attach(struct parser *p)
 		return parser_fail(p, p->line, "'%s' cannot be attached: SQLite owns that name",
 				   name);
 	/* The harness decides in which folder a database lies; a scenario must not leave it. */
+	if (strcmp(file, "main.db") == 0 || strcmp(file, "main.db-wal") == 0 ||
+	    strcmp(file, "main.db-journal") == 0 || strcmp(file, "main.db-shm") == 0)
+		return parser_fail(p, p->line, "'%s' is a file of the main database", file);
 	if (strchr(file, '/') != NULL || strcmp(file, ".") == 0 || strcmp(file, "..") == 0)
 		return parser_fail(p, p->line, "'%.60s': a file name without a folder is expected",
 				   file);
@@ -219,10 +234,9 @@ int directive_models(struct parser *p)
 	for (size_t i = 0; rc == 0 && i < p->word_count; i++) {
 		const char *name = p->words[i].text;
 
-		if (!scenario_key_valid(name) ||
-		    (p->vocabulary != NULL && p->vocabulary->model != NULL &&
-		     !p->vocabulary->model(name)))
-			return parser_fail(p, p->line, "unknown model '%.60s'", name);
+		rc = parser_model_check(p, p->line, name);
+		if (rc != 0)
+			return rc;
 		rc = parser_string_add(p, &s->models, &s->model_count, &s->model_cap, name);
 	}
 	return rc;

@@ -171,4 +171,7 @@ int scenario_setting_check(const struct scenario_vocabulary *vocabulary, const c
 /* "sector" for "model.sector" and prefix "model."; NULL when the key has another prefix. */
 const char *scenario_key_after(const char *key, const char *prefix);
 
+/* Is `name` a model of the vocabulary? Fails with the line otherwise. */
+int parser_model_check(struct parser *p, int line, const char *name);
+
 #endif

@@ -274,10 +274,10 @@ static int finish(struct parser *p)
 				rc = parser_setting_check(p, rule->line, kv->key, kv->value);
 				if (rc != 0)
 					return rc;
-			} else if (p->vocabulary != NULL && p->vocabulary->model != NULL &&
-				   !p->vocabulary->model(kv->value)) {
-				return parser_fail(p, rule->line, "unknown model '%.60s'",
-						   kv->value);
+			} else {
+				rc = parser_model_check(p, rule->line, kv->value);
+				if (rc != 0)
+					return rc;
 			}
 		}
 	}

@@ -1,8 +1,8 @@
 /*
  * The judge: on small traces the lazy explorer and the brute-force enumerator reach exactly the
- * same set of (outcome, worst grade), and count the same number of states. Real SQLite workloads
- * in every journal mode and synchronous setting, both sector sizes; and random operation traces of
- * a kind that SQLite never makes, with a reader that looks at random places.
+ * same set of (outcome, worst grade), and count the same number of states, on real SQLite workloads
+ * in every journal mode and synchronous setting and both sector sizes. Operations that SQLite never
+ * makes are in harness/explore/test/test_random_traces.c.
  */
 #include "harness/drive/examine.h"
 
@@ -131,8 +131,8 @@ static uint64_t compare(const struct subject *subject, const struct trace *t, ui
 
 	assert_int_equal(model_find(model_name, &model, &err), 0);
 	assert_int_equal(trace_index_build(t, sector, &ix, &err), 0);
-	assert_int_equal(examiner_create(subject, ix, &lazy, &err), 0);
-	assert_int_equal(examiner_create(subject, ix, &brute, &err), 0);
+	assert_int_equal(examiner_create(subject, ix, false, &lazy, &err), 0);
+	assert_int_equal(examiner_create(subject, ix, false, &brute, &err), 0);
 	history_points(examiner_history(lazy), &extra, &extra_count);
 	explore_points(ix, &model, extra, extra_count, &points, &count);
 	for (size_t i = 0; i < count; i++) {

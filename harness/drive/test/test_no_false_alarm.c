@@ -9,6 +9,7 @@
 #include "faultinject/base/buf.h"
 #include "faultinject/base/prng.h"
 #include "faultinject/vfs.h"
+#include "harness/drive/observe.h"
 #include "harness/drive/record.h"
 
 #include <setjmp.h>

@@ -241,7 +241,8 @@ static void test_invariant(void **state)
 	struct bench b;
 
 	(void)state;
-	bench_init(&b, (struct judge_config){.invariants = invariants, .invariant_count = 1});
+	bench_init(&b, (struct judge_config){
+			   .invariants = invariants, .invariant_count = 1, .show_data = true});
 	assert_string_equal(judge_probes(b.j)->items[FIRST].sql, "SELECT sum");
 	expect_held(&b);
 	answer(&b, FIRST, 3, "1", "NULL", "x", NULL);
@@ -251,6 +252,26 @@ static void test_invariant(void **state)
 	expect_found(&b, "invariant", GRADE_CORRUPT, "money is kept");
 	answer(&b, FIRST, 1, "1", "2", NULL);
 	expect_found(&b, "invariant", GRADE_CORRUPT, "broken by 2 rows, the first: (1)");
+	bench_release(&b);
+}
+
+/* Messages carry no row value unless that was asked for: type, size and hash instead. */
+static void test_values_are_hidden(void **state)
+{
+	static const struct judge_invariant invariants[] = {{"no secrets", "SELECT x"}};
+	struct verdict verdicts[4];
+	struct bench b;
+	enum grade grade;
+	uint64_t lost;
+
+	(void)state;
+	bench_init(&b, (struct judge_config){.invariants = invariants, .invariant_count = 1});
+	answer(&b, FIRST, 2, "hunter2", "NULL", NULL);
+	size_t count = judge_observation(b.j, NULL, 0, &b.o, verdicts, 4, &grade, &lost);
+	assert_int_equal(count, 1);
+	assert_null(strstr(verdicts[0].message, "hunter2"));
+	assert_non_null(strstr(verdicts[0].message, "(value(7 bytes, #"));
+	assert_non_null(strstr(verdicts[0].message, ", NULL)"));
 	bench_release(&b);
 }
 
@@ -293,7 +314,8 @@ static void test_batch(void **state)
 	struct bench b;
 
 	(void)state;
-	bench_init(&b, (struct judge_config){.batches = batches, .batch_count = 1});
+	bench_init(&b,
+		   (struct judge_config){.batches = batches, .batch_count = 1, .show_data = true});
 	assert_non_null(strstr(judge_probes(b.j)->items[FIRST].sql, "\"t\".\"b\"\"id\""));
 	expect_held(&b);
 	answer(&b, FIRST, 4, "1", "5", "5", "5", "2", "1", "1", "1", NULL);
@@ -334,7 +356,7 @@ static void test_order(void **state)
 	answer(&b, FIRST, 3, "4", "-1", "2", NULL);
 	expect_held(&b);
 	answer(&b, FIRST, 3, "3", "1", "4", NULL);
-	expect_found(&b, "order", GRADE_TORN, "a hole in t.c: 3 values between 1 and 4");
+	expect_found(&b, "order", GRADE_TORN, "a hole in t.c: 3 values where 4 should be");
 	learn(&b);
 	expect_found(&b, "order", GRADE_TORN, "a hole in t.c");
 	answer(&b, FIRST, 3, "2", "-9223372036854775808", "9223372036854775807", NULL);
@@ -537,6 +559,7 @@ int main(void)
 	    cmocka_unit_test(test_integrity_not_applicable),
 	    cmocka_unit_test(test_reader_error),
 	    cmocka_unit_test(test_invariant),
+	    cmocka_unit_test(test_values_are_hidden),
 	    cmocka_unit_test(test_invariant_before_its_table),
 	    cmocka_unit_test(test_batch),
 	    cmocka_unit_test(test_order),

@@ -33,10 +33,11 @@ static bool one_of(const char *word, const char *const *words)
 	return false;
 }
 
-static bool know_model(const char *name)
+static bool know_model(const char *name, struct err *err)
 {
 	static const char *const words[] = {"strict-posix", "process-crash", "lying-disk", NULL};
 
+	(void)err;
 	return one_of(name, words);
 }
 

@@ -1,4 +1,5 @@
-"""Bad input, damaged traces, full disks, interrupts: one line, the right code, nothing half-written."""
+"""Bad input, damaged traces, full disks, interrupts: one line, the right code, and nothing
+half-written."""
 import glob
 import os
 import resource

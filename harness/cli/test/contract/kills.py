@@ -1,4 +1,6 @@
-"""`kill`: its JSON, its options, and that nothing is left behind. What it finds is tested elsewhere."""
+"""`kill`: its JSON, its options, and that nothing is left behind.
+
+What it finds is tested elsewhere."""
 import json
 import os
 

@@ -288,6 +288,24 @@ def check_report(t):
                ('nobody hunts' in text, 'hunter1' in text))
 
 
+def check_places(t):
+    """Ways to name a place that are as good as others."""
+    folder = t.scenario(LOSES)
+    for given in ('out/', 'out//', './out', os.path.join(folder, 'out')):
+        ran = t.run('run', 'f.sql', '--report', given, cwd=folder)
+        t.same(f'--report {given}', ran, (1, ['f.sql', 'out']),
+               (ran.code, sorted(os.listdir(folder))))
+    t.write(folder, 'real.json', 'older')
+    os.symlink('real.json', os.path.join(folder, 'link.json'))
+    ran = t.run('run', 'f.sql', '--json', 'link.json', '--report', 'out', cwd=folder)
+    t.same('--json through a symbolic link', ran, (1, True, True),
+           (ran.code, os.path.islink(os.path.join(folder, 'link.json')),
+            os.path.getsize(os.path.join(folder, 'real.json')) > 100))
+    ran = t.run('run', 'f.sql', 'f.sql', './f.sql', '--list', cwd=folder)
+    t.same('one file that is named twice is taken once', ran, ['f@strict-posix'],
+           ran.out.splitlines())
+
+
 def check_report_refused(t):
     folder = t.scenario(LOSES)
     t.write(folder, 'mine/letter.txt', 'dear')
@@ -312,3 +330,4 @@ def check(t, no_wal):
     t.part(check_forged_cases)
     t.part(check_report)
     t.part(check_report_refused)
+    t.part(check_places)

@@ -291,13 +291,13 @@ def check_sql_errors(t):
     ask = ROWS + '-- @invariant "x"\n%s\n'
     look = ROWS + '-- @open\n%s\n'
     for text, line, *parts in (
-            (setup % 'BEGIN;', 3, '@setup'),
+            (setup % 'BEGIN;', 5, '@setup'),
             (setup % "INSERT INTO t 'a\nb';", 5, 'syntax error'),
             (setup % "INSERT INTO t 'a\033[31m\tb';", 5, 'syntax error'),
             (ROWS.replace('INSERT INTO', 'BEGIN; INSERT INTO'), 6, "client 'a'"),
             (ROWS.replace('VALUES (:i)', 'VALUES (nowhere)'), 6, "client 'a'", 'nowhere'),
             (look % 'SELECT *\nFROM nowhere;', 8, 'nowhere'),
-            (look % 'INSERT INTO t VALUES (9);', 8), (ask % 'DELETE FROM t;', 8),
+            (look % 'INSERT INTO t VALUES (9);', 8), (ask % 'DELETE FROM t;', 7),
             (ROWS + '-- @attach other main.db\n', 7, 'main.db'),
             (ROWS.replace('t(x)', 't(x CHECK (x < 3))'), 6, "client 'a'", 'CHECK')):
         ran = t.run('run', 'f.sql', cwd=t.scenario(text))
