@@ -140,6 +140,10 @@ static _Noreturn void serve(const char *name, unsigned handle_count, int in, int
 		abort();
 	for (unsigned i = 0; i < handle_count; i++)
 		files[i] = open_handle(vfs, name);
+	/* Ready: two processes that open at once may meet in the dead-man switch of shared memory,
+	 * where os_unix answers SQLITE_BUSY. */
+	if (write(out, "", 1) != 1)
+		abort();
 	while (read(in, &q, sizeof q) == (ssize_t)sizeof q && q.verb != QUIT) {
 		struct reply r;
 
@@ -171,6 +175,8 @@ static struct server start_server(const char *name, unsigned handle_count)
 	close(reply[1]);
 	s.to = request[1];
 	s.from = reply[0];
+	char ready;
+	assert_int_equal(read(s.from, &ready, 1), 1);
 	return s;
 }
 
