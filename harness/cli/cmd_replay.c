@@ -38,6 +38,21 @@ static void warn_versions(const struct case_file *c)
 			c->plugpull_version, PLUGPULL_VERSION);
 }
 
+enum { CRASH_CONTEXT = 4 }; /* operations shown before the crash */
+
+static bool is_lock(const struct op *op)
+{
+	return op->kind == OP_LOCK || op->kind == OP_UNLOCK;
+}
+
+static void print_op(const struct case_file *c, uint64_t position)
+{
+	if (is_lock(trace_at(c->trace, position)))
+		return;
+	printf("  ");
+	trace_print_op(c->trace, position, false, stdout);
+}
+
 /* The crash in words, from the operation that it precedes. */
 static void print_crash(const struct options *o, const struct case_file *c)
 {
@@ -51,16 +66,21 @@ static void print_crash(const struct options *o, const struct case_file *c)
 	printf("crash     after operation %llu of %zu%s, %zu decisions\n",
 	       (unsigned long long)c->state.position, c->trace->op_count,
 	       c->state.has_cut ? " (cut)" : "", c->state.answer_count);
-	uint64_t from = c->state.position > 2 ? c->state.position - 2 : 1;
-	for (uint64_t p = from; p <= c->state.position + 1; p++) {
-		if (p == c->state.position + 1)
-			printf("  ~~~ %s here ~~~\n",
-			       strcmp(c->subject->model, "process-crash") == 0 ? "the processes die"
-									       : "power fails");
-		if (p > c->trace->op_count)
+	/* The operations around the crash; locks say nothing about it. */
+	uint64_t shown = 0, from = c->state.position;
+	while (from > 0 && shown < CRASH_CONTEXT) {
+		shown += is_lock(trace_at(c->trace, from)) ? 0 : 1;
+		from--;
+	}
+	for (uint64_t p = from + 1; p <= c->state.position; p++)
+		print_op(c, p);
+	printf("  ~~~ %s here ~~~\n", strcmp(c->subject->model, "process-crash") == 0
+					  ? "the processes die"
+					  : "power fails");
+	for (uint64_t p = c->state.position + 1; p <= c->trace->op_count; p++) {
+		print_op(c, p);
+		if (!is_lock(trace_at(c->trace, p)))
 			break;
-		printf("  ");
-		trace_print_op(c->trace, p, false, stdout);
 	}
 }
 
