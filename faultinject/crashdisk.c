@@ -16,7 +16,7 @@
 /* ---- the crash point ----------------------------------------------------------------------- */
 
 /* Position up to which everything of this disk is durable at a process crash. */
-static uint64_t process_crash_position(const struct crashdisk *cd)
+uint64_t crashdisk_process_position(const struct crashdisk *cd)
 {
 	return cd->cut_bytes == SIZE_MAX ? cd->position : cd->position - 1;
 }
@@ -31,7 +31,7 @@ const struct point_inode *crashdisk_point_inode(struct crashdisk *cd, uint32_t i
 	pi->point = cd->point;
 	pi->weighed = false;
 	if (cd->model.process_crash)
-		pi->durable = process_crash_position(cd);
+		pi->durable = crashdisk_process_position(cd);
 	else if (cd->model.fsync == MODEL_FSYNC_LIES)
 		pi->durable = 0;
 	else
@@ -40,26 +40,6 @@ const struct point_inode *crashdisk_point_inode(struct crashdisk *cd, uint32_t i
 	pi->meta_first = index_meta_until(in, pi->durable);
 	pi->meta_count = index_meta_until(in, until) - pi->meta_first;
 	return pi;
-}
-
-const struct point_group *crashdisk_point_group(struct crashdisk *cd, size_t group)
-{
-	struct point_group *pg = &cd->point_groups[group];
-	const struct index_group *g = &cd->ix->groups[group];
-
-	if (pg->point == cd->point)
-		return pg;
-	pg->point = cd->point;
-	if (cd->model.process_crash) {
-		pg->last = index_group_until(g, process_crash_position(cd));
-		pg->first = pg->last;
-	} else {
-		pg->last = index_group_until(g, cd->position);
-		pg->first = cd->model.fsync == MODEL_FSYNC_LIES
-				? 0
-				: index_group_durable(cd->ix, g, cd->position);
-	}
-	return pg;
 }
 
 uint64_t crashdisk_size_of(struct crashdisk *cd, uint32_t inode, size_t t)
@@ -158,55 +138,8 @@ struct run_inode *crashdisk_run_inode(struct crashdisk *cd, uint32_t inode)
 	return ri;
 }
 
-struct run_group *crashdisk_run_group(struct crashdisk *cd, size_t group)
-{
-	struct run_group *rg = &cd->run_groups[group];
-
-	if (rg->run != cd->run) {
-		const struct point_group *pg = crashdisk_point_group(cd, group);
-		rg->run = cd->run;
-		rg->known = pg->first == pg->last;
-		rg->state = pg->last;
-		rg->alive = NULL;
-	}
-	return rg;
-}
-
-uint32_t crashdisk_path(struct crashdisk *cd, const char *path)
-{
-	uint32_t n = trace_find_name(cd->ix->trace, path);
-
-	if (n != 0)
-		return n;
-	for (size_t i = 0; i < cd->extra_count; i++)
-		if (strcmp(cd->extra_paths[i], path) == 0)
-			return cd->ix->trace->name_count + 1 + (uint32_t)i;
-	cd->extra_paths =
-	    xgrow(cd->extra_paths, cd->extra_count, &cd->extra_cap, sizeof *cd->extra_paths);
-	cd->extra_paths[cd->extra_count] = xstrdup(path);
-	n = cd->ix->trace->name_count + 1 + (uint32_t)cd->extra_count++;
-	if (n >= cd->run_path_cap) {
-		size_t cap = (size_t)n * 2;
-		cd->run_paths = xrealloc(cd->run_paths, cap * sizeof *cd->run_paths);
-		memset(cd->run_paths + cd->run_path_cap, 0,
-		       (cap - cd->run_path_cap) * sizeof *cd->run_paths);
-		cd->run_path_cap = cap;
-	}
-	return n;
-}
-
-size_t crashdisk_column(const struct crashdisk *cd, uint32_t path)
-{
-	const struct index_group *g = &cd->ix->groups[cd->ix->group_of_name[path]];
-	size_t column = 0;
-
-	while (g->names[column] != path)
-		column++;
-	return column;
-}
-
-static uint32_t ask(struct crashdisk *cd, uint32_t n, enum question_kind kind, uint64_t a,
-		    uint64_t b)
+uint32_t crashdisk_ask(struct crashdisk *cd, uint32_t n, enum question_kind kind, uint64_t a,
+		       uint64_t b)
 {
 	if (n == 1)
 		return 0;
@@ -215,61 +148,6 @@ static uint32_t ask(struct crashdisk *cd, uint32_t n, enum question_kind kind, u
 	cd->question_a = a;
 	cd->question_b = b;
 	return choice_next(cd->choice, n, hash_mix(hash_mix((uint64_t)kind, a), b));
-}
-
-static bool state_alive(const struct point_group *pg, const struct run_group *rg, size_t state)
-{
-	return rg->alive == NULL || rg->alive[state - pg->first] != 0;
-}
-
-static uint8_t *alive_states(struct crashdisk *cd, const struct point_group *pg,
-			     struct run_group *rg)
-{
-	if (rg->alive == NULL) {
-		rg->alive = arena_alloc(&cd->arena, pg->last - pg->first + 1);
-		memset(rg->alive, 1, pg->last - pg->first + 1);
-	}
-	return rg->alive;
-}
-
-/* Decides which file, if any, the path names; 0 = none. */
-static uint32_t decide_name(struct crashdisk *cd, uint32_t path)
-{
-	if (cd->run_paths[path].run == cd->run)
-		return cd->run_paths[path].inode;
-	if (path > cd->ix->trace->name_count)
-		return 0;
-	size_t group = cd->ix->group_of_name[path];
-	const struct index_group *g = &cd->ix->groups[group];
-	const struct point_group *pg = crashdisk_point_group(cd, group);
-	struct run_group *rg = crashdisk_run_group(cd, group);
-
-	if (!rg->known) {
-		/* States with equal rows are one answer. class_of[k]: newest member's number. */
-		size_t states = pg->last - pg->first + 1;
-		size_t row = g->name_count * sizeof *g->targets;
-		uint32_t *class_of = arena_alloc(&cd->arena, states * sizeof *class_of);
-		size_t *newest = arena_alloc(&cd->arena, states * sizeof *newest);
-		uint32_t classes = 0;
-		for (size_t j = pg->last + 1; j-- > pg->first;) {
-			if (!state_alive(pg, rg, j))
-				continue;
-			uint32_t c = 0;
-			while (c < classes && memcmp(g->targets + newest[c] * g->name_count,
-						     g->targets + j * g->name_count, row) != 0)
-				c++;
-			if (c == classes)
-				newest[classes++] = j;
-			class_of[j - pg->first] = c;
-		}
-		uint32_t answer = ask(cd, classes, QUESTION_NAME, g->names[0], 0);
-		uint8_t *alive = alive_states(cd, pg, rg);
-		for (size_t k = 0; k < states; k++)
-			alive[k] = alive[k] && class_of[k] == answer;
-		rg->known = true;
-		rg->state = newest[answer];
-	}
-	return g->targets[rg->state * g->name_count + crashdisk_column(cd, path)];
 }
 
 /* Decides the file's metadata prefix, and with it the size. */
@@ -284,7 +162,7 @@ static struct run_inode *decide_meta(struct crashdisk *cd, uint32_t inode)
 	for (size_t t = 0; t <= pi->meta_count; t++)
 		n += run_filter_passes(ri->filter, crashdisk_size_of(cd, inode, t));
 	ASSERT(n > 0);
-	uint32_t answer = ask(cd, n, QUESTION_META, inode, 0);
+	uint32_t answer = crashdisk_ask(cd, n, QUESTION_META, inode, 0);
 	for (size_t t = pi->meta_count + 1; t-- > 0;) {
 		uint64_t size = crashdisk_size_of(cd, inode, t);
 		if (run_filter_passes(ri->filter, size) && answer-- == 0) {
@@ -359,11 +237,11 @@ static const struct run_sector *decide_sector(struct crashdisk *cd, uint32_t ino
 			}
 			sizes[j]++;
 		}
-		uint32_t answer = ask(cd, classes, QUESTION_SECTOR, inode, sector);
+		uint32_t answer = crashdisk_ask(cd, classes, QUESTION_SECTOR, inode, sector);
 		k = newest[answer];
 		class_size = sizes[answer];
 	} else {
-		k = ask(cd, n, QUESTION_SECTOR, inode, sector);
+		k = crashdisk_ask(cd, n, QUESTION_SECTOR, inode, sector);
 	}
 	record_decision(cd, inode, n, class_size);
 	rs->content = crashdisk_candidate(cd, &c, k, &rs->id);
@@ -415,87 +293,6 @@ static struct crashdisk *self(struct storage *s)
 	return (struct crashdisk *)s;
 }
 
-void crashdisk_access_answers(struct crashdisk *cd, uint32_t path, bool *ret_yes, bool *ret_no,
-			      bool *ret_newest)
-{
-	bool newest_known = false;
-
-	*ret_yes = *ret_no = *ret_newest = false;
-	size_t group = cd->ix->group_of_name[path];
-	const struct index_group *g = &cd->ix->groups[group];
-	const struct point_group *pg = crashdisk_point_group(cd, group);
-	const struct run_group *rg = crashdisk_run_group(cd, group);
-	size_t column = crashdisk_column(cd, path);
-
-	for (size_t j = pg->last + 1; j-- > pg->first;) {
-		bool yes = false, no = false, newest = false;
-		if (rg->known ? j != rg->state : !state_alive(pg, rg, j))
-			continue;
-		uint32_t inode = g->targets[j * g->name_count + column];
-		const struct run_inode *ri = inode == 0 ? NULL : crashdisk_run_inode(cd, inode);
-		if (inode == 0) {
-			no = true;
-		} else if (ri->known) {
-			newest = yes = ri->size > 0;
-			no = !yes;
-		} else {
-			size_t count = crashdisk_point_inode(cd, inode)->meta_count;
-			bool first = true;
-			for (size_t t = count + 1; t-- > 0;) {
-				uint64_t size = crashdisk_size_of(cd, inode, t);
-				if (!run_filter_passes(ri->filter, size))
-					continue;
-				if (first)
-					newest = size > 0;
-				first = false;
-				yes = yes || size > 0;
-				no = no || size == 0;
-			}
-		}
-		if (!newest_known)
-			*ret_newest = newest;
-		newest_known = true;
-		*ret_yes = *ret_yes || yes;
-		*ret_no = *ret_no || no;
-	}
-}
-
-/* Keeps only those states and prefixes that agree with the answer. */
-static void constrain_access(struct crashdisk *cd, uint32_t path, bool yes)
-{
-	size_t group = cd->ix->group_of_name[path];
-	const struct index_group *g = &cd->ix->groups[group];
-	const struct point_group *pg = crashdisk_point_group(cd, group);
-	struct run_group *rg = crashdisk_run_group(cd, group);
-	size_t column = crashdisk_column(cd, path);
-
-	for (size_t j = pg->first; j <= pg->last; j++) {
-		if (rg->known ? j != rg->state : !state_alive(pg, rg, j))
-			continue;
-		uint32_t inode = g->targets[j * g->name_count + column];
-		bool possible = !yes;
-		if (inode != 0) {
-			struct run_inode *ri = crashdisk_run_inode(cd, inode);
-			if (ri->known) {
-				possible = (ri->size > 0) == yes;
-			} else {
-				size_t count = crashdisk_point_inode(cd, inode)->meta_count;
-				possible = false;
-				for (size_t t = 0; t <= count; t++) {
-					uint64_t size = crashdisk_size_of(cd, inode, t);
-					possible =
-					    possible || (run_filter_passes(ri->filter, size) &&
-							 (size > 0) == yes);
-				}
-				if (possible)
-					ri->filter = yes ? RUN_NONEMPTY : RUN_EMPTY;
-			}
-		}
-		if (!possible)
-			alive_states(cd, pg, rg)[j - pg->first] = 0;
-	}
-}
-
 static int cd_access(struct storage *s, const char *path_text, bool *ret_yes)
 {
 	struct crashdisk *cd = self(s);
@@ -503,18 +300,18 @@ static int cd_access(struct storage *s, const char *path_text, bool *ret_yes)
 	bool yes, no, newest;
 
 	if (cd->run_paths[path].run == cd->run || path > cd->ix->trace->name_count) {
-		uint32_t inode = decide_name(cd, path);
+		uint32_t inode = crashdisk_decide_name(cd, path);
 		*ret_yes = inode != 0 && decide_meta(cd, inode)->size > 0;
 	} else {
 		/* Where names are tied, a file may be reached by another name in a state in which
 		 * this one is gone; half an answer would not say enough. */
 		if (cd->ix->groups[cd->ix->group_of_name[path]].name_count > 1)
-			(void)decide_name(cd, path);
+			(void)crashdisk_decide_name(cd, path);
 		crashdisk_access_answers(cd, path, &yes, &no, &newest);
 		if (yes && no) {
-			uint32_t answer = ask(cd, 2, QUESTION_ACCESS, path, 0);
+			uint32_t answer = crashdisk_ask(cd, 2, QUESTION_ACCESS, path, 0);
 			*ret_yes = (answer == 0) == newest;
-			constrain_access(cd, path, *ret_yes);
+			crashdisk_constrain_access(cd, path, *ret_yes);
 		} else {
 			*ret_yes = yes;
 		}
@@ -528,7 +325,7 @@ static int cd_open(struct storage *s, const char *path_text, bool create, uint32
 {
 	struct crashdisk *cd = self(s);
 	uint32_t path = crashdisk_path(cd, path_text);
-	uint32_t inode = decide_name(cd, path);
+	uint32_t inode = crashdisk_decide_name(cd, path);
 
 	crashdisk_look_log(cd, CRASHDISK_LOOK_OPEN, path, 0, 0);
 	*ret_created = false;
@@ -642,7 +439,7 @@ static int cd_unlink(struct storage *s, const char *path_text)
 	struct crashdisk *cd = self(s);
 	uint32_t path = crashdisk_path(cd, path_text);
 
-	if (decide_name(cd, path) == 0)
+	if (crashdisk_decide_name(cd, path) == 0)
 		return -ENOENT;
 	cd->pure = false;
 	cd->run_paths[path] = (struct run_path){cd->run, 0};
@@ -700,6 +497,8 @@ void crashdisk_free(struct crashdisk *cd)
 		return;
 	for (uint32_t i = 0; i <= cd->ix->trace->inode_count; i++)
 		release_weights(&cd->point_inodes[i]);
+	for (size_t i = 0; i < cd->ix->group_count; i++)
+		free(cd->point_groups[i].own);
 	for (uint32_t i = 0; i < cd->run_inode_cap; i++)
 		free(cd->run_inodes[i].sectors);
 	for (size_t i = 0; i < cd->extra_count; i++)
@@ -730,6 +529,7 @@ void crashdisk_open(struct crashdisk *cd, uint64_t position, size_t cut_bytes)
 			release_weights(&cd->point_inodes[i]);
 	cd->position = position;
 	cd->cut_bytes = cut_bytes;
+	cd->too_many_names = false;
 	cd->point++;
 }
 
@@ -796,11 +596,10 @@ bool crashdisk_sync_effective(const struct trace_index *ix, const struct model *
 				return true;
 		return false;
 	}
-	if (op->kind == OP_DIRSYNC_END) {
+	if (op->kind == OP_DIRSYNC_END)
 		for (size_t i = 0; i < ix->group_count; i++)
-			if (index_group_durable(ix, &ix->groups[i], position) >
-			    index_group_durable(ix, &ix->groups[i], position - 1))
+			if (index_group_durable(ix, &ix->groups[i], position, NULL) >
+			    index_group_durable(ix, &ix->groups[i], position - 1, NULL))
 				return true;
-	}
 	return false;
 }

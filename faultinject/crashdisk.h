@@ -55,6 +55,9 @@ void crashdisk_weight(struct crashdisk *cd, mpz_t ret);
 /* The number of all assignments at this position, from the index alone. */
 void crashdisk_total(struct crashdisk *cd, mpz_t ret);
 
+/* More states of tied names than this program counts; what was explored here is not everything. */
+bool crashdisk_limited(const struct crashdisk *cd);
+
 /* Is `position` (a SYNC_END or DIRSYNC_END) effective under the model: does it make anything
  * durable that was not? */
 bool crashdisk_sync_effective(const struct trace_index *ix, const struct model *model,

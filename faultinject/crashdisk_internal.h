@@ -22,11 +22,15 @@ struct point_inode {
 	mpz_t weight_sum; /* over all t */
 };
 
-/* A group of names: states first..last are possible. */
+/* A group of names: its possible states, a row of targets each, oldest first. */
 struct point_group {
 	uint32_t point;
-	size_t first, last;
+	const uint32_t *rows; /* count x name_count inodes: the index's, or own */
+	size_t count;
+	uint32_t *own; /* owned; states of tied names are made here */
 };
+
+enum { POINT_ROWS_MAX = 1 << 16 }; /* states of one group of tied names */
 
 enum run_filter {
 	RUN_ANY,
@@ -55,7 +59,7 @@ struct run_group {
 	uint32_t run;
 	bool known;
 	size_t state;	/* when known: the newest member of the class that was chosen */
-	uint8_t *alive; /* [state - first]; arena; NULL = all */
+	uint8_t *alive; /* [state]; arena; NULL = all */
 };
 
 struct run_path {
@@ -106,6 +110,7 @@ struct crashdisk {
 	uint64_t question_a, question_b;
 	char question_text[160];
 
+	bool too_many_names; /* a group has more than POINT_ROWS_MAX states */
 	bool logging, pure;
 	struct crashdisk_look *looks;
 	uint64_t *answers;
@@ -152,6 +157,20 @@ size_t crashdisk_column(const struct crashdisk *cd, uint32_t path);
 struct run_sector *crashdisk_run_sector(struct crashdisk *cd, struct run_inode *ri,
 					uint32_t sector);
 
+/* The answer to a question, which is not asked when there is only one. */
+uint32_t crashdisk_ask(struct crashdisk *cd, uint32_t n, enum question_kind kind, uint64_t a,
+		       uint64_t b);
+/* Position up to which everything is there when only the processes crash. */
+uint64_t crashdisk_process_position(const struct crashdisk *cd);
+
+/* crashdisk_names.c */
+
+/* Decides which file, if any, the path names; 0 = none. */
+uint32_t crashdisk_decide_name(struct crashdisk *cd, uint32_t path);
+/* The file that a known state of a group gives to a path. */
+uint32_t crashdisk_target(struct crashdisk *cd, size_t group, size_t state, uint32_t path);
+/* Keeps only those states and prefixes that agree with the answer of an access question. */
+void crashdisk_constrain_access(struct crashdisk *cd, uint32_t path, bool yes);
 /* What an undecided access question could be answered. */
 void crashdisk_access_answers(struct crashdisk *cd, uint32_t path, bool *ret_yes, bool *ret_no,
 			      bool *ret_newest);

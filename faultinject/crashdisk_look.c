@@ -43,10 +43,9 @@ static bool peek_inode(struct crashdisk *cd, uint32_t path, uint32_t *ret_inode)
 	}
 	size_t group = cd->ix->group_of_name[path];
 	const struct run_group *rg = crashdisk_run_group(cd, group);
-	const struct index_group *g = &cd->ix->groups[group];
 	if (!rg->known)
 		return false;
-	*ret_inode = g->targets[rg->state * g->name_count + crashdisk_column(cd, path)];
+	*ret_inode = crashdisk_target(cd, group, rg->state, path);
 	return true;
 }
 

@@ -132,10 +132,10 @@ static void add_group(struct crashdisk *cd, size_t group, bool total, mpz_t ret)
 
 	mpz_init(product);
 	mpz_set_ui(ret, 0);
-	for (size_t j = pg->first; j <= pg->last; j++) {
-		if (rg != NULL && rg->alive != NULL && !rg->alive[j - pg->first])
+	for (size_t j = 0; j < pg->count; j++) {
+		if (rg != NULL && rg->alive != NULL && !rg->alive[j])
 			continue;
-		const uint32_t *row = g->targets + j * g->name_count;
+		const uint32_t *row = pg->rows + j * g->name_count;
 		mpz_set_ui(product, 1);
 		for (size_t i = 0; i < g->name_count; i++) {
 			if (row[i] == 0 || row_has_before(row, i))

@@ -191,38 +191,52 @@ static uint32_t *join_names(const struct trace *t)
 	return parent;
 }
 
-/* Applies a name operation to a group's row of targets. */
-static int apply_name_op(const struct trace *t, const struct index_group *g, uint32_t *row,
-			 const struct op *op, uint64_t position, struct err *err)
+bool index_op_names(const struct op *op, uint32_t name)
 {
-	size_t a = SIZE_MAX, b = SIZE_MAX;
-
-	for (size_t i = 0; i < g->name_count; i++) {
-		if (g->names[i] == op->name)
-			a = i;
-		if (g->names[i] == op->name2)
-			b = i;
-	}
 	switch (op->kind) {
 	case OP_CREATE:
-		row[a] = op->inode;
-		return 0;
-	case OP_LINK:
-		row[b] = op->inode;
-		return 0;
 	case OP_UNLINK:
+		return op->name == name;
+	case OP_LINK:
+		return op->name2 == name;
 	case OP_RENAME:
-		if (row[a] == 0)
-			return err_set(err, ERR_INPUT, "op %llu: '%s' does not exist",
-				       (unsigned long long)position, t->names[op->name]);
-		if (op->kind == OP_RENAME && a != b)
-			row[b] = row[a];
-		if (op->kind == OP_UNLINK || a != b)
-			row[a] = 0;
-		return 0;
+		return op->name == name || op->name2 == name;
 	default:
-		ASSERT(0);
+		return false;
 	}
+}
+
+static size_t column_of(const struct index_group *g, uint32_t name)
+{
+	size_t column = 0;
+
+	while (g->names[column] != name)
+		column++;
+	return column;
+}
+
+void index_apply_name(const struct index_group *g, uint32_t *row, const struct op *op)
+{
+	size_t to =
+	    column_of(g, op->kind == OP_LINK || op->kind == OP_RENAME ? op->name2 : op->name);
+
+	if (op->kind == OP_RENAME) {
+		size_t from = column_of(g, op->name);
+		uint32_t inode = row[from];
+		row[from] = 0;
+		row[to] = inode;
+	} else {
+		row[to] = op->kind == OP_UNLINK ? 0 : op->inode;
+	}
+}
+
+/* What is renamed or unlinked must be there in the eyes of the processes. */
+static int check_name_op(const struct trace *t, const struct index_group *g, const uint32_t *row,
+			 const struct op *op, uint64_t position, struct err *err)
+{
+	if ((op->kind == OP_UNLINK || op->kind == OP_RENAME) && row[column_of(g, op->name)] == 0)
+		return err_set(err, ERR_INPUT, "op %llu: '%s' does not exist",
+			       (unsigned long long)position, t->names[op->name]);
 	return 0;
 }
 
@@ -282,7 +296,9 @@ static int build_groups(struct trace_index *ix, struct err *err)
 		g->directories[g->op_count] = directory_of_name(
 		    ix, op->kind == OP_RENAME || op->kind == OP_LINK ? op->name2 : op->name);
 		g->op_count++;
-		rc = apply_name_op(t, g, row, op, i + 1, err);
+		rc = check_name_op(t, g, row, op, i + 1, err);
+		if (rc == 0)
+			index_apply_name(g, row, op);
 	}
 	free(parent);
 	free(group_of_root);
@@ -310,9 +326,11 @@ static int index_op(struct trace_index *ix, uint64_t position, struct err *err)
 
 	switch (op->kind) {
 	case OP_CREATE:
+		ASSERT(inode != NULL);
 		inode->created = position;
 		return 0;
 	case OP_WRITE:
+		ASSERT(inode != NULL);
 		if (end > INDEX_FILE_SIZE_MAX)
 			break;
 		add_write(ix, inode, position, op->offset, op->size, op->data);
@@ -320,11 +338,13 @@ static int index_op(struct trace_index *ix, uint64_t position, struct err *err)
 			add_meta(inode, position, end, false);
 		return 0;
 	case OP_TRUNCATE:
+		ASSERT(inode != NULL);
 		if (op->size > INDEX_FILE_SIZE_MAX)
 			break;
 		add_truncate(ix, inode, position, op->size);
 		return 0;
 	case OP_SYNC_END:
+		ASSERT(inode != NULL);
 		add_sync(&inode->syncs, &inode->sync_count, &inode->sync_cap, op->offset, position);
 		return 0;
 	case OP_DIRSYNC_END: {
@@ -490,14 +510,26 @@ size_t index_group_until(const struct index_group *g, uint64_t position)
 }
 
 size_t index_group_durable(const struct trace_index *ix, const struct index_group *g,
-			   uint64_t position)
+			   uint64_t position, uint8_t *ret_flags)
 {
-	for (size_t j = index_group_until(g, position); j > 0; j--) {
-		const struct index_directory *d = &ix->directories[g->directories[j - 1]];
-		if (g->positions[j - 1] <= index_durable(d->syncs, d->sync_count, position))
-			return j;
+	size_t until = index_group_until(g, position), count = 0;
+	uint8_t *kept = xcalloc(g->name_count, 1);
+
+	/* Backwards: an operation that is durable takes its predecessors on its names along. */
+	for (size_t k = until; k-- > 0;) {
+		const struct op *op = trace_at(ix->trace, g->positions[k]);
+		const struct index_directory *d = &ix->directories[g->directories[k]];
+		bool durable = g->positions[k] <= index_durable(d->syncs, d->sync_count, position);
+		for (size_t i = 0; i < g->name_count; i++)
+			durable = durable || (kept[i] && index_op_names(op, g->names[i]));
+		for (size_t i = 0; i < g->name_count && durable; i++)
+			kept[i] = kept[i] || index_op_names(op, g->names[i]);
+		count += durable;
+		if (ret_flags != NULL)
+			ret_flags[k] = durable;
 	}
-	return 0;
+	free(kept);
+	return count;
 }
 
 uint32_t index_live_inode(const struct trace_index *ix, uint32_t name, uint64_t position)

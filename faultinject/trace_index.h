@@ -63,9 +63,9 @@ struct index_inode {
 };
 
 /*
- * Names that are decided together: usually one; a rename or a hard link joins names (rename is
- * atomic, and a file that has two names must not be counted twice). State 0 is the base; state j is
- * the one after the group's j-th operation. A surviving state is a prefix of the operations (D7).
+ * Names that are decided together: usually one; a rename or a hard link ties names (rename is
+ * atomic, and a file that has two names must not be counted twice). Row 0 is the base; row j is
+ * what the processes saw after the group's j-th operation.
  */
 struct index_group {
 	uint32_t *names; /* indexes into the trace's names */
@@ -114,9 +114,16 @@ size_t index_meta_until(const struct index_inode *inode, uint64_t position);
 /* The number of a group's operations with position <= `position`. */
 size_t index_group_until(const struct index_group *g, uint64_t position);
 
-/* The group's durable prefix at `position`: operations that a directory sync made durable. */
+/* How many of the group's operations up to `position` a directory sync made durable; which ones
+ * goes to ret_flags[0 .. index_group_until()), which may be NULL. For a name by itself they are the
+ * first ones. */
 size_t index_group_durable(const struct trace_index *ix, const struct index_group *g,
-			   uint64_t position);
+			   uint64_t position, uint8_t *ret_flags);
+
+/* Does a name operation concern this name (of a rename: either)? False for other operations. */
+bool index_op_names(const struct op *op, uint32_t name);
+/* Applies a name operation to a row of the group's targets. */
+void index_apply_name(const struct index_group *g, uint32_t *row, const struct op *op);
 
 /* The file that `name` (index into the trace's names) had after `position`, in the eyes of the
  * running processes; 0 = none. */

@@ -49,6 +49,7 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 {
 	va_list ap;
 
+	ASSERT(fmt != NULL);
 	va_start(ap, fmt);
 	int n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);

@@ -633,7 +633,8 @@ static int teardown(void **state)
 	(void)state;
 	while (d != NULL && (entry = readdir(d)) != NULL)
 		unlinkat(dirfd(d), entry->d_name, 0);
-	closedir(d);
+	if (d != NULL)
+		closedir(d);
 	buf_release(&golden);
 	return rmdir(folder);
 }

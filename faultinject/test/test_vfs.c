@@ -97,7 +97,7 @@ static char *text_of(const struct trace *t)
 
 		if (*line == '\0')
 			continue;
-		word = strsep(&line, " ");
+		(void)strsep(&line, " ");
 		word = strsep(&line, " ");
 		buf_printf(&b, "%s", word);
 		while ((word = strsep(&line, " ")) != NULL)

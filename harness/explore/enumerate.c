@@ -15,14 +15,13 @@
 
 struct enumeration {
 	const struct trace *t;
-	bool lies;
+	bool honest;	/* fsync */
 	size_t ss;	/* sector size in bytes */
 	size_t sectors; /* of the largest file */
 	uint64_t position;
 	struct choice choice;
-	struct arena arena, kept; /* of one state; of all */
-	uint32_t *group;	  /* [name]: names that are decided together have the same */
-	uint32_t *names;	  /* [name]: the inode that it names in this state */
+	struct arena arena; /* of one state */
+	uint32_t *names;    /* [name]: the inode that it names in this state */
 };
 
 /* D8: what precedes this position is durable, for a file or, with inode 0, for a directory. */
@@ -30,7 +29,7 @@ static uint64_t durable(const struct enumeration *e, uint32_t inode, const char 
 {
 	uint64_t d = 0;
 
-	for (uint64_t p = 1; p <= e->position && !e->lies; p++) {
+	for (uint64_t p = 1; p <= e->position && e->honest; p++) {
 		const struct op *op = trace_at(e->t, p);
 		bool hit = inode != 0 ? op->kind == OP_SYNC_END && op->inode == inode
 				      : op->kind == OP_DIRSYNC_END &&
@@ -51,79 +50,57 @@ static bool is_content_op(const struct op *op)
 	return op->kind == OP_WRITE || op->kind == OP_TRUNCATE;
 }
 
-static void tie(struct enumeration *e, uint32_t a, uint32_t b)
+/* Makes room for a file of this size. */
+static void grow(struct enumeration *e, uint64_t size)
 {
-	uint32_t from = e->group[b];
-
-	for (uint32_t n = 1; n <= e->t->name_count; n++)
-		if (e->group[n] == from)
-			e->group[n] = e->group[a];
+	e->sectors = size / e->ss + 1 > e->sectors ? (size_t)(size / e->ss + 1) : e->sectors;
 }
 
-/* Finds the largest file, and ties names: a rename ties two, and so does a file that has both. */
-static void survey(struct enumeration *e)
+/* The names that an operation is about: 0, 1 or 2 of them. */
+static void names_of(const struct op *op, uint32_t ret_names[2])
 {
-	uint32_t *first = zeros(&e->kept, e->t->inode_count + 1, sizeof *first);
-	uint64_t max = 0;
-
-	for (uint32_t n = 1; n <= e->t->name_count; n++)
-		e->group[n] = n;
-	for (size_t i = 0; i < e->t->base_count; i++) {
-		const struct trace_base *b = &e->t->base[i];
-		first[b->inode] = first[b->inode] == 0 ? b->name : first[b->inode];
-		tie(e, first[b->inode], b->name);
-		max = b->size > max ? b->size : max;
-	}
-	for (uint64_t p = 1; p <= e->t->op_count; p++) {
-		const struct op *op = trace_at(e->t, p);
-		if (op->kind == OP_CREATE)
-			first[op->inode] = op->name;
-		if (op->kind == OP_RENAME || op->kind == OP_LINK)
-			tie(e, op->kind == OP_RENAME ? op->name : first[op->inode], op->name2);
-		if (is_content_op(op) && op->offset + op->size > max)
-			max = op->offset + op->size;
-	}
-	e->sectors = (size_t)(max / e->ss + 1);
+	ret_names[0] =
+	    op->kind == OP_CREATE || op->kind == OP_UNLINK || op->kind == OP_RENAME ? op->name : 0;
+	ret_names[1] = op->kind == OP_RENAME || op->kind == OP_LINK ? op->name2 : 0;
 }
 
-static void apply_name(uint32_t *names, const struct op *op)
-{
-	uint32_t inode = op->kind == OP_RENAME ? names[op->name] : op->inode;
-
-	if (op->kind == OP_RENAME || op->kind == OP_UNLINK)
-		names[op->name] = 0;
-	if (op->kind != OP_UNLINK)
-		names[op->kind == OP_CREATE ? op->name : op->name2] = inode;
-}
-
-/* D7: of each group's pending operations a prefix survives. */
+/* D7: of each name's pending operations a prefix survives; a rename is in both prefixes or none. */
 static void choose_names(struct enumeration *e)
 {
-	const uint32_t kinds = 1u << OP_CREATE | 1u << OP_LINK | 1u << OP_RENAME | 1u << OP_UNLINK;
+	uint8_t *must = zeros(&e->arena, e->t->name_count + 1, 1);
+	uint8_t *dead = zeros(&e->arena, e->t->name_count + 1, 1);
+	uint8_t *safe = zeros(&e->arena, e->position + 1, 1);
+	char directory[TRACE_NAME_MAX + 1];
+	uint32_t of[2];
 
-	memset(e->names, 0, ((size_t)e->t->name_count + 1) * sizeof *e->names);
+	e->names = zeros(&e->arena, e->t->name_count + 1, sizeof *e->names);
 	for (size_t i = 0; i < e->t->base_count; i++)
 		e->names[e->t->base[i].name] = e->t->base[i].inode;
-	for (uint32_t g = 1; g <= e->t->name_count; g++) {
-		uint64_t safe = 0;
-		for (int pass = 0; pass < 2; pass++) {
-			bool alive = true;
-			for (uint64_t p = 1; p <= e->position; p++) {
-				const struct op *op = trace_at(e->t, p);
-				uint32_t target = op->name2 != 0 ? op->name2 : op->name;
-				char directory[TRACE_NAME_MAX + 1];
-				if (!(kinds >> op->kind & 1) || e->group[target] != g)
-					continue;
-				trace_dirname(e->t->names[target], directory, sizeof directory);
-				if (pass == 0 && p <= durable(e, 0, directory))
-					safe = p;
-				if (pass == 0)
-					continue;
-				alive = alive && (p <= safe || choice_next(&e->choice, 2, p) == 0);
-				if (alive)
-					apply_name(e->names, op);
-			}
-		}
+	for (uint64_t p = e->position; p > 0; p--) {
+		names_of(trace_at(e->t, p), of);
+		if (of[0] + of[1] == 0)
+			continue;
+		trace_dirname(e->t->names[of[1] != 0 ? of[1] : of[0]], directory, sizeof directory);
+		must[0] = 0;
+		safe[p] = p <= durable(e, 0, directory) || must[of[0]] || must[of[1]];
+		must[of[0]] |= safe[p];
+		must[of[1]] |= safe[p];
+	}
+	for (uint64_t p = 1; p <= e->position; p++) {
+		const struct op *op = trace_at(e->t, p);
+		names_of(op, of);
+		dead[0] = 0;
+		if (of[0] + of[1] == 0)
+			continue;
+		bool survives =
+		    !dead[of[0]] && !dead[of[1]] && (safe[p] || choice_next(&e->choice, 2, p) == 0);
+		dead[of[0]] |= !survives;
+		dead[of[1]] |= !survives;
+		uint32_t inode = op->kind == OP_RENAME ? e->names[op->name] : op->inode;
+		if (survives && of[0] != 0)
+			e->names[of[0]] = op->kind == OP_CREATE ? inode : 0;
+		if (survives && of[1] != 0)
+			e->names[of[1]] = inode;
 	}
 }
 
@@ -154,17 +131,12 @@ static void add_content(struct enumeration *e, struct sector_set *s, const uint8
 static void cut_sectors(struct enumeration *e, struct sector_set *sets, const uint8_t *live,
 			uint64_t old, uint64_t size, bool survived)
 {
-	uint64_t s = size / e->ss, rest = size % e->ss;
-
-	if (rest != 0) {
+	for (uint64_t s = size / e->ss; s * e->ss < old; s++) {
+		uint64_t rest = s == size / e->ss ? size % e->ss : 0;
 		for (struct content *c = sets[s].newest; c != NULL && survived; c = c->older)
 			memset(c->data + rest, 0, e->ss - rest);
-		add_content(e, &sets[s], live + s * e->ss);
-		s++;
-	}
-	for (; s * e->ss < old; s++) {
-		sets[s].closed = sets[s].closed || !survived;
-		if (survived)
+		sets[s].closed = sets[s].closed || (rest == 0 && !survived);
+		if (rest == 0 && survived)
 			sets[s] = (struct sector_set){0};
 		add_content(e, &sets[s], live + s * e->ss);
 	}
@@ -189,10 +161,9 @@ static uint8_t *choose_file(struct enumeration *e, uint32_t inode, uint64_t *ret
 		if (op != NULL && op->inode == inode && is_content_op(op)) {
 			uint64_t end = op->offset + op->size, old = size;
 			size = op->kind == OP_TRUNCATE || end > size ? end : size;
-			if (p > d && size != old)
-				alive = alive && choice_next(&e->choice, 2, p) == 0;
-			if (p > d && size != old && alive)
-				*ret_size = size;
+			bool changed = p > d && size != old;
+			alive = alive && (!changed || choice_next(&e->choice, 2, p) == 0);
+			*ret_size = changed && alive ? size : *ret_size;
 			if (op->kind == OP_WRITE)
 				memcpy(live + op->offset, op->data, op->size);
 			else if (end < old)
@@ -203,10 +174,9 @@ static uint8_t *choose_file(struct enumeration *e, uint32_t inode, uint64_t *ret
 			     p > d && op->kind == OP_WRITE && s * e->ss < end; s++)
 				add_content(e, &sets[s], live + s * e->ss);
 		}
+		*ret_size = p == d ? size : *ret_size;
 		for (size_t s = 0; s < e->sectors && p == d; s++)
 			add_content(e, &sets[s], live + s * e->ss);
-		if (p == d)
-			*ret_size = size;
 	}
 	for (size_t s = 0; s * e->ss < *ret_size; s++) {
 		const struct content *c = sets[s].newest;
@@ -222,20 +192,21 @@ int enumerate_states(const struct trace *t, const struct model *model, uint32_t 
 		     uint64_t *ret_count, struct err *err)
 {
 	struct enumeration e = {.t = t,
-				.lies = model->fsync == MODEL_FSYNC_LIES,
+				.honest = model->fsync != MODEL_FSYNC_LIES,
 				.ss = sector_size_bytes,
 				.position = position};
 	uint32_t *prefix = NULL;
 	size_t prefix_count = 0;
 	int rc = 0;
 
-	ASSERT(!model->process_crash);
 	choice_init(&e.choice);
 	arena_init(&e.arena);
-	arena_init(&e.kept);
-	e.group = zeros(&e.kept, t->name_count + 1, sizeof *e.group);
-	e.names = zeros(&e.kept, t->name_count + 1, sizeof *e.names);
-	survey(&e);
+	e.sectors = 1;
+	for (size_t i = 0; i < t->base_count; i++)
+		grow(&e, t->base[i].size);
+	for (size_t i = 0; i < t->op_count; i++)
+		if (is_content_op(&t->ops[i]))
+			grow(&e, t->ops[i].offset + t->ops[i].size);
 	*ret_count = 0;
 	do {
 		size_t count = 0;
@@ -248,11 +219,11 @@ int enumerate_states(const struct trace *t, const struct model *model, uint32_t 
 			uint32_t i = e.names[n];
 			if (i != 0 && of[i].data == NULL)
 				of[i].data = choose_file(&e, i, &of[i].size);
+			of[i].path = t->names[n];
 			if (i != 0)
-				files[count++] =
-				    (struct enumerate_file){t->names[n], of[i].data, of[i].size};
+				files[count++] = of[i];
 		}
-		ASSERT(!e.choice.diverged);
+		ASSERT(!e.choice.diverged && !model->process_crash);
 		rc = ++*ret_count > max
 			 ? err_set(err, ERR_LIMIT, "more than %llu states", (unsigned long long)max)
 			 : visit(ctx, files, count, err);
@@ -260,6 +231,5 @@ int enumerate_states(const struct trace *t, const struct model *model, uint32_t 
 	free(prefix);
 	choice_release(&e.choice);
 	arena_release(&e.arena);
-	arena_release(&e.kept);
 	return rc;
 }

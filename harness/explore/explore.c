@@ -192,6 +192,13 @@ static int explore_one(struct search *s, bool *ret_whole, enum explore_next *ret
 	crashdisk_open(s->disk, s->point->position, s->point->cut_bytes);
 	crashdisk_total(s->disk, total);
 	mpz_add(stats->states, stats->states, total);
+	if (crashdisk_limited(s->disk)) {
+		rc = err_set(
+		    err, ERR_LIMIT,
+		    "too many states of files that were renamed or linked, at position %llu",
+		    (unsigned long long)s->point->position);
+		goto out;
+	}
 
 	*ret_next = EXPLORE_GO;
 	if (cb->spent != NULL && cb->spent(cb->ctx, stats->recoveries)) {
