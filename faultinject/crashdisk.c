@@ -220,9 +220,9 @@ static const struct run_sector *decide_sector(struct crashdisk *cd, uint32_t ino
 	}
 	uint64_t ids[CLASSES_MERGED_MAX];
 	uint32_t newest[CLASSES_MERGED_MAX], sizes[CLASSES_MERGED_MAX];
-	uint32_t classes = n, class_size = 1, k;
+	uint32_t class_size = 1, k;
 	if (n <= CLASSES_MERGED_MAX) {
-		classes = 0;
+		uint32_t classes = 0;
 		for (k = 0; k < n; k++) {
 			uint64_t id;
 			uint32_t j = 0;

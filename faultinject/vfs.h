@@ -2,10 +2,10 @@
  * The SQLite VFS shim: a complete sqlite3_vfs (version 3) with io_methods version 3 over a
  * `struct storage`. It behaves as os_unix does on Linux, in memory and deterministically:
  *
- *  - What os_unix does out of sight is made visible ("What the shim makes visible" in docs/disk-model.md):
- *    the directory sync after the first xSync of every handle opened with CREATE as main journal,
- *    super-journal or WAL, after the file's own sync; the directory sync of xDelete(dirSync=1);
- *    never one for the database file.
+ *  - What os_unix does out of sight is made visible ("What the shim makes visible" in
+ *    docs/disk-model.md): the directory sync after the first xSync of every handle opened with
+ *    CREATE as main journal, super-journal or WAL, after the file's own sync; the directory sync of
+ *    xDelete(dirSync=1); never one for the database file.
  *  - File locks and the WAL index (shared memory) are kept here and vanish with the storage (D10).
  *  - Time, randomness and sleep come from the shim: nothing of the machine reaches SQLite.
  *  - xFetch answers NULL, so every byte SQLite sees went through xRead.

@@ -132,8 +132,10 @@ static int boot(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	if (fi_vfs_register(&err) != 0 || fi_vfs_register(&err) != 0)
-		return -1;
+	/* Twice is the same as once. */
+	for (int i = 0; i < 2; i++)
+		if (fi_vfs_register(&err) != 0)
+			return -1;
 	vfs = sqlite3_vfs_find(NULL);
 	disk = disk_create();
 	failing = (struct failing){{&failing_ops, {1, 1, 1}}, disk_storage(disk), 0, 0};

@@ -1,9 +1,8 @@
 /*
  * `plugpull explore TRACE`: covers the crash states of a trace from anywhere.
  *
- * Which of its files are databases is read from the trace itself: a file is one when its base or
- * its first bytes begin with SQLite's magic string, or when a log or journal beside it has its
- * name. The first of them in the order of the trace is "main"; the others are attached.
+ * Which of its files are databases is read from the trace itself (databases.h). The first of them
+ * in the order of the trace is "main"; the others are attached.
  */
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
@@ -11,72 +10,15 @@
 #include "faultinject/base/buf.h"
 #include "faultinject/model.h"
 #include "faultinject/vfs.h"
+#include "harness/drive/databases.h"
 #include "harness/drive/gate.h"
+#include "harness/drive/watch.h"
 #include "reports/report_dir.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char magic[] = "SQLite format 3"; /* https://www.sqlite.org/fileformat2.html 1.3 */
-
-static bool has_magic(const uint8_t *data, uint64_t size)
-{
-	return size >= sizeof magic && memcmp(data, magic, sizeof magic) == 0;
-}
-
-static bool is_companion(const char *name)
-{
-	static const char *const suffixes[] = {"-wal", "-journal", "-shm"};
-	size_t n = strlen(name);
-
-	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-		size_t m = strlen(suffixes[i]);
-		if (n > m && strcmp(name + n - m, suffixes[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* database[name] = 1 where the name is that of a database. */
-static uint8_t *find_databases(const struct trace *t)
-{
-	uint8_t *database = xcalloc((size_t)t->name_count + 1, 1);
-	uint32_t *name_of = xcalloc((size_t)t->inode_count + 1, sizeof *name_of);
-
-	for (size_t i = 0; i < t->base_count; i++) {
-		const struct trace_base *b = &t->base[i];
-		name_of[b->inode] = b->name;
-		if (b->data != NULL && has_magic(b->data, b->size))
-			database[b->name] = 1;
-	}
-	for (size_t i = 0; i < t->op_count; i++) {
-		const struct op *op = &t->ops[i];
-		if (op->kind == OP_CREATE)
-			name_of[op->inode] = op->name;
-		if (op->kind == OP_RENAME)
-			for (uint32_t k = 1; k <= t->inode_count; k++)
-				if (name_of[k] == op->name)
-					name_of[k] = op->name2;
-		if (op->kind == OP_WRITE && op->offset == 0 && has_magic(op->data, op->size))
-			database[name_of[op->inode]] = 1;
-	}
-	for (uint32_t n = 1; n <= t->name_count; n++) {
-		for (uint32_t k = 1; k <= t->name_count && !database[n]; k++) {
-			size_t length = strlen(t->names[n]);
-			if (strncmp(t->names[k], t->names[n], length) == 0 &&
-			    (strcmp(t->names[k] + length, "-wal") == 0 ||
-			     strcmp(t->names[k] + length, "-journal") == 0))
-				database[n] = 1;
-		}
-		if (is_companion(t->names[n]))
-			database[n] = 0;
-	}
-	database[0] = 0;
-	free(name_of);
-	return database;
-}
 
 static bool has_acks(const struct trace *t)
 {
@@ -129,7 +71,7 @@ static int make_subject(const struct options *o, const struct trace *t, const ch
 			struct subject **ret_subject, struct err *err)
 {
 	struct subject *s = subject_create();
-	uint8_t *database = find_databases(t);
+	uint8_t *database = databases_find(t);
 	size_t found = 0;
 	int rc = 0;
 
@@ -181,6 +123,13 @@ static int explore_model(const struct options *o, const struct trace *t, const c
 	c->required = o->has_require ? o->require : GRADE_CONSISTENT;
 	c->has_required = true;
 	rc = gate_explore(gate, s, t, c, err);
+	if (rc == ERR_INTERRUPTED) {
+		c->verdict = CASE_INCONCLUSIVE;
+		c->reason =
+		    xstrdup(cli_interrupted(NULL) ? "interrupted"
+						  : "budget spent before it could be explored");
+		rc = 0;
+	}
 	if (rc == 0 && s->ack_lock)
 		case_result_note(c, "promises are read from the lock protocol and may be earlier "
 				    "than the program's own");
@@ -217,6 +166,7 @@ int cmd_explore(const struct options *options)
 	progress_init(&progress, !options->quiet);
 	gate.show_data = options->show_data;
 	gate.interrupted = cli_interrupted;
+	watch_set(gate_stop, &gate);
 	gate.progress = progress_show;
 	gate.ctx = &progress;
 	if (options->has_budget) {

@@ -11,6 +11,7 @@
 #include "faultinject/model.h"
 #include "faultinject/vfs.h"
 #include "harness/drive/gate.h"
+#include "harness/drive/watch.h"
 #include "harness/drive/plant.h"
 #include "harness/drive/record.h"
 #include "harness/drive/workload.h"
@@ -149,6 +150,13 @@ static int run_case(struct run *run, const struct loaded *l, const struct case_s
 	} else if (rc == 0) {
 		rc = gate_explore(&run->gate, subject, t, c, err);
 	}
+	if (rc == ERR_INTERRUPTED) {
+		c->verdict = CASE_INCONCLUSIVE;
+		c->reason =
+		    xstrdup(cli_interrupted(NULL) ? "interrupted"
+						  : "budget spent before it could be explored");
+		rc = 0;
+	}
 	if (rc != 0 && run->options->keep_going) {
 		c->verdict = CASE_ERROR;
 		c->reason = xstrdup(err->message);
@@ -236,6 +244,7 @@ int cmd_run(const struct options *options)
 	progress_init(&run.progress, !options->quiet);
 	run.gate.show_data = options->show_data;
 	run.gate.interrupted = cli_interrupted;
+	watch_set(gate_stop, &run.gate);
 	run.gate.progress = progress_show;
 	run.gate.ctx = &run.progress;
 	run.gate.recoveries_max = options->has_budget ? options->budget_recoveries : 0;

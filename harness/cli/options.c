@@ -32,15 +32,13 @@ struct quoted {
 static struct quoted quote(const char *text)
 {
 	struct quoted q;
-	size_t n = strlen(text);
-	bool cut = n > sizeof q.text - 1;
+	size_t n = 0;
 
-	if (cut)
-		n = sizeof q.text - 4;
-	for (size_t i = 0; i < n; i++)
-		q.text[i] = (char)(text[i] >= 0x20 && text[i] < 0x7F ? text[i] : '?');
-	memcpy(q.text + n, "...", cut ? 3 : 0);
-	q.text[n + (cut ? 3 : 0)] = '\0';
+	for (; n < sizeof q.text - 1 && text[n] != '\0'; n++)
+		q.text[n] = (char)(text[n] >= 0x20 && text[n] < 0x7F ? text[n] : '?');
+	q.text[n] = '\0';
+	if (text[n] != '\0')
+		memcpy(q.text + n - 3, "...", 3);
 	return q;
 }
 
@@ -197,9 +195,15 @@ static int parse_color(struct options *o, const char *text, struct err *err)
 
 static int apply(struct options *o, enum option_id id, const char *value, struct err *err)
 {
-	if (value != NULL && value[0] == '\0')
-		return err_set(err, ERR_USAGE, "option --%s: %s is empty", options_option(id)->name,
-			       options_option(id)->argument);
+	const struct option_info *option = options_option(id);
+
+	if (value == NULL) {
+		ASSERT(option->argument == NULL);
+		value = ""; /* Nobody looks at it. */
+	} else if (value[0] == '\0') {
+		return err_set(err, ERR_USAGE, "option --%s: %s is empty", option->name,
+			       option->argument);
+	}
 	switch (id) {
 	case OPTION_JSON:
 		o->json = value;

@@ -5,6 +5,7 @@
 #include "faultinject/base/buf.h"
 #include "faultinject/vfs.h"
 #include "harness/drive/memo.h"
+#include "harness/drive/watch.h"
 
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -43,7 +44,8 @@ static uint64_t boot_seed(const struct examiner *e, uint64_t position)
 }
 
 /* Recovers and observes on `storage`; `disk` is the same storage when it is undecided. Returns the
- * number of the observation. */
+ * number of the observation, or
+ * SIZE_MAX when it was stopped. */
 static size_t observe_state(struct examiner *e, struct storage *storage, struct crashdisk *disk,
 			    uint64_t position)
 {
@@ -69,6 +71,10 @@ static size_t observe_state(struct examiner *e, struct storage *storage, struct 
 	observer_close(db);
 	ASSERT_OP(fi_vfs_open_count(), ==, 0);
 	e->observed++;
+	if (watch_stopped()) {
+		observation_release(&o);
+		return SIZE_MAX;
+	}
 
 	size_t index = 0;
 	while (index < e->known_count && e->known[index]->observation.id != o.id)
@@ -80,7 +86,9 @@ static size_t observe_state(struct examiner *e, struct storage *storage, struct 
 	} else {
 		observation_release(&o);
 	}
-	if (memorable)
+	/* A failure may come from what the recovering connection had cached, which no look shows.
+	 */
+	if (memorable && e->known[index]->observation.rc == 0)
 		memo_add(e->memo, disk, root, (uint32_t)index);
 	return index;
 }
@@ -93,7 +101,6 @@ static int observe_position(void *ctx, uint64_t position, struct observation *re
 	struct crashdisk *disk = crashdisk_create(e->ix, &whole);
 	struct choice choice;
 
-	(void)err;
 	choice_init(&choice);
 	choice_begin(&choice, NULL, 0, 0, CHOICE_FIRST);
 	crashdisk_open(disk, position, SIZE_MAX);
@@ -103,9 +110,13 @@ static int observe_position(void *ctx, uint64_t position, struct observation *re
 	sqlite3 *db = observer_recover(&e->observer, ret);
 	observer_observe(&e->observer, db, ret);
 	observer_close(db);
-	judge_learn(e->judge, ret);
 	choice_release(&choice);
 	crashdisk_free(disk);
+	if (watch_stopped()) {
+		observation_release(ret);
+		return err_set(err, ERR_INTERRUPTED, "stopped while the history was read");
+	}
+	judge_learn(e->judge, ret);
 	return 0;
 }
 
@@ -263,6 +274,10 @@ int examiner_examine(void *ctx, const struct explore_point *point, struct crashd
 	size_t index = observe_state(e, crashdisk_storage(disk), disk, point->position);
 	if (choice->diverged)
 		return 0; /* the explorer reports it */
+	if (watch_stopped()) {
+		*ret_next = EXPLORE_STOP_ALL; /* half an observation says nothing */
+		return 0;
+	}
 	e->last = *judge_state(e, index, point);
 	for (size_t i = 0; i < e->last.verdict_count; i++)
 		keep_finding(e, &e->last.verdicts[i], e->last.lost, point, choice);
@@ -280,8 +295,9 @@ int examiner_examine_storage(struct examiner *e, struct storage *storage, uint64
 {
 	struct explore_point point = {position, SIZE_MAX};
 
-	(void)err;
 	size_t index = observe_state(e, storage, NULL, position);
+	if (index == SIZE_MAX)
+		return err_set(err, ERR_INTERRUPTED, "stopped");
 	const struct examined *x = judge_state(e, index, &point);
 	*ret_outcome = x->outcome;
 	*ret_grade = x->grade;

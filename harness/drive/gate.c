@@ -5,6 +5,7 @@
 #include "faultinject/base/buf.h"
 #include "faultinject/vfs.h"
 #include "harness/case/version.h"
+#include "harness/drive/databases.h"
 #include "harness/drive/examine.h"
 
 #include <inttypes.h>
@@ -24,6 +25,14 @@ uint64_t gate_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+bool gate_stop(void *gate)
+{
+	const struct gate *g = gate;
+
+	return (g->interrupted != NULL && g->interrupted(g->ctx)) ||
+	       (g->deadline_ns != 0 && gate_now_ns() >= g->deadline_ns);
+}
+
 void gate_release(struct gate *g)
 {
 	for (size_t i = 0; i < g->case_count; i++)
@@ -39,7 +48,7 @@ struct exploration {
 	struct examiner *examiner;
 	const char *id;
 	uint64_t begin_ns;
-	bool interrupted;
+	bool interrupted, spent;
 };
 
 static int examine(void *ctx, const struct explore_point *point, struct crashdisk *disk,
@@ -52,6 +61,8 @@ static int examine(void *ctx, const struct explore_point *point, struct crashdis
 	if (x->gate->interrupted != NULL && x->gate->interrupted(x->gate->ctx)) {
 		x->interrupted = true;
 		*ret_next = EXPLORE_STOP_ALL;
+	} else if (rc == 0 && *ret_next == EXPLORE_STOP_ALL) {
+		x->spent = true; /* the watch stopped it */
 	}
 	return rc;
 }
@@ -199,6 +210,43 @@ static char *why_inconclusive(const struct explore_stats *stats, bool interrupte
 	return reason;
 }
 
+/* Nothing that could fail has been asked: such a green means nothing. */
+static void doubt_vacuous(struct case_result *c)
+{
+	for (size_t i = 0; i < c->not_applicable_count && c->reason == NULL; i++) {
+		const char *oracle = c->not_applicable[i].oracle;
+		if (strcmp(oracle, "integrity") != 0) /* nobody asked for that one by name */
+			c->reason =
+			    xasprintf("the scenario asks for %s, which applies to nothing: %s",
+				      oracle, c->not_applicable[i].reason);
+	}
+	if (c->reason == NULL && c->commits == 0)
+		c->reason = xstrdup("the run committed nothing, so nothing could be lost");
+	if (c->reason != NULL)
+		c->verdict = CASE_INCONCLUSIVE;
+}
+
+/* A database that the run wrote and nobody would look at: its loss would go unseen. */
+static int check_strangers(const struct subject *s, const struct trace *t, struct err *err)
+{
+	uint8_t *database = databases_find(t);
+	int rc = 0;
+
+	for (uint32_t n = 1; n <= t->name_count && rc == 0; n++) {
+		bool known = !database[n] || strcmp(t->names[n], s->database) == 0;
+		for (size_t i = 0; i < s->attached_count && !known; i++)
+			known = strcmp(t->names[n], s->attached[i].file) == 0;
+		if (!known)
+			rc = err_set(
+			    err, ERR_INPUT,
+			    "the run writes the database '%s', which no @attach declares: it "
+			    "would not be judged",
+			    t->names[n]);
+	}
+	free(database);
+	return rc;
+}
+
 int gate_explore(struct gate *g, const struct subject *subject, const struct trace *t,
 		 struct case_result *ret, struct err *err)
 {
@@ -216,6 +264,8 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 
 	explore_stats_init(&stats);
 	int rc = resolve_model(subject, t, &model, &sector_size, err);
+	if (rc == 0)
+		rc = check_strangers(subject, t, err);
 	if (rc == 0)
 		rc = trace_index_build(t, sector_size, &ix, err);
 	if (rc == 0)
@@ -242,10 +292,13 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	if (t->torn)
 		case_result_note(ret, "the trace is torn: its last %" PRIu64 " bytes were cut",
 				 t->torn_size_bytes);
+	stats.spent = stats.spent || x.spent;
 	if (rc == 0) {
 		gate_verdict(ret);
 		if (ret->verdict == CASE_INCONCLUSIVE)
 			ret->reason = why_inconclusive(&stats, x.interrupted, t->torn);
+		else if (ret->verdict == CASE_HELD)
+			doubt_vacuous(ret);
 	} else if (rc == ERR_HARNESS || rc == ERR_LIMIT) {
 		ret->verdict = rc == ERR_HARNESS ? CASE_ERROR : CASE_INCONCLUSIVE;
 		ret->grade = rc == ERR_HARNESS ? GRADE_NONE : ret->grade;

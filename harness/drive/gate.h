@@ -42,6 +42,9 @@ struct gate {
 
 void gate_release(struct gate *g);
 
+/* For watch_set(): was the command interrupted, or is its time over? `gate` is the struct. */
+bool gate_stop(void *gate);
+
 /* Nanoseconds of CLOCK_MONOTONIC. For budgets and progress only: no result depends on it. */
 uint64_t gate_now_ns(void);
 

@@ -25,6 +25,7 @@ enum {
 	CLOCK_STEP_NS_MIN = 200 * 1000,
 	KILL_NS_MIN = 200 * 1000, /* so that a kill can meet the opening of the database */
 	HALF_A_DAY_SECONDS = 12 * 60 * 60,
+	SHARE_SCALE = 1000,
 };
 
 /* ---- where a round is ---- */
@@ -278,6 +279,21 @@ static void fill_round(struct kill_run *k, const struct plan *p, struct kill_rou
 	}
 }
 
+/* The machine is not always as fast as it was in the warm-up. Where the writers were through before
+ * their time to be killed had come, later times are drawn from what they really took. */
+static void correct_measure(struct kill_run *k, const struct plan *p, const struct kill_round *r)
+{
+	struct kill_measure *m = p->migrating ? &k->migration_measure : &k->measure;
+	uint64_t share = share_left(k, SHARE_SCALE);
+
+	if (p->by_operation || kill_round_killed(r) > 0 || share == 0)
+		return;
+	uint64_t whole = (uint64_t)((double)r->duration_ns * SHARE_SCALE / (double)share);
+
+	if (whole > 0 && whole < m->duration_ns)
+		m->duration_ns = whole;
+}
+
 static int run_round(struct kill_run *k, uint64_t number, struct err *err)
 {
 	struct kill_job jobs[KILL_WRITERS_MAX];
@@ -301,6 +317,7 @@ static int run_round(struct kill_run *k, uint64_t number, struct err *err)
 	if (rc != 0 || r.interrupted)
 		goto out;
 	k->rounds++;
+	correct_measure(k, &p, &r);
 	k->kills += kill_round_killed(&r) > 0;
 	k->clock_rounds += p.clock;
 	for (size_t i = 0, seen = 0; i < r.writer_count && p.clock && seen == 0; i++) {

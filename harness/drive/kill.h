@@ -22,10 +22,10 @@
  * be repeated cannot be known, and to guess would make false alarms.
  *
  * Kills. In half of the rounds, by the seed, at a random time, uniform over the time that the
- * warm-up took; in the others at an I/O operation of one writer, before it, after it, or inside
- * xSync (faultinject/vfs_kill.h). The other writers go on for a while, or die at the same moment. A
- * round in which every writer finished before it was killed does not count as a kill; when fewer
- * than half of the rounds are kills, the case is inconclusive.
+ * workload takes, which the warm-up measures; in the others at an I/O operation of one writer,
+ * before it, after it, or inside xSync (faultinject/vfs_kill.h). The other writers go on for a
+ * while, or die at the same moment. A round in which every writer finished before it was killed
+ * does not count as a kill; when fewer than half of the rounds are kills, the case is inconclusive.
  *
  * Durability. A workload's acknowledgements name what must be there. Where one client alone writes,
  * its transactions are counted, and the files must be in the state that a run without kills had

@@ -182,7 +182,7 @@ static struct kill_client client_of(const struct scenario *s, size_t i)
 static int client_jobs(struct kill_run *k, struct err *err)
 {
 	const struct scenario *s = k->scenario;
-	uint32_t processes[KILL_WRITERS_MAX];
+	uint32_t processes[KILL_WRITERS_MAX] = {0};
 
 	k->jobs = xcalloc(KILL_WRITERS_MAX, sizeof *k->jobs);
 	for (size_t i = 0; i < s->client_count; i++) {

@@ -36,8 +36,6 @@ enum {
 
 static const uint64_t HANG_NS = (uint64_t)KILL_HANG_SECONDS * 1000000000u;
 
-extern char **environ;
-
 void kill_begin_child(pid_t parent)
 {
 	(void)setpgid(0, 0);

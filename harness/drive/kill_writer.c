@@ -228,7 +228,7 @@ static enum outcome run_statement(const struct writer *w, const struct client *c
 
 	if (rc == SQLITE_OK) {
 		bind_parameters(w, stmt, c, random);
-		while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		while (sqlite3_step(stmt) == SQLITE_ROW)
 			;
 		rc = sqlite3_finalize(stmt);
 	}

@@ -11,6 +11,7 @@
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
 #include "faultinject/vfs.h"
+#include "harness/drive/watch.h"
 
 #include <ctype.h>
 #include <sqlite3.h>
@@ -141,6 +142,7 @@ static int open_database(const struct observer *o, sqlite3 **ret_db, struct obse
 		goto out;
 	}
 	(void)sqlite3_extended_result_codes(db, 1);
+	watch_connection(db);
 	/* Closing would otherwise checkpoint, and write. */
 	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	for (size_t i = 0; i < s->load_count && rc == SQLITE_OK; i++) {
@@ -177,6 +179,7 @@ sqlite3 *observer_recover(const struct observer *o, struct observation *ret)
 	sqlite3 *db = NULL;
 
 	fi_vfs_call_limit(OBSERVE_CALLS_MAX);
+	watch_begin();
 	if (open_database(o, &db, ret) != 0)
 		return NULL;
 	for (size_t i = 0; i < o->pragma_early_count; i++)
@@ -461,6 +464,6 @@ close:
 	if (db != recovered)
 		observer_close(db);
 out:
-	ret->hung = fi_vfs_call_count() > OBSERVE_CALLS_MAX;
+	ret->hung = fi_vfs_call_count() > OBSERVE_CALLS_MAX || watch_hung();
 	identify(ret);
 }

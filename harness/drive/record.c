@@ -12,8 +12,10 @@
 #include "harness/case/version.h"
 #include "harness/drive/observe.h"
 #include "harness/drive/plant.h"
+#include "harness/drive/watch.h"
 #include "harness/drive/workload.h"
 
+#include <ctype.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +38,8 @@ struct client_run {
 	sqlite3 *db;
 	uint16_t connection;
 	uint32_t repetition;
-	size_t next; /* statement */
+	size_t next;	    /* statement */
+	const char *opener; /* the statement that began the open transaction */
 	struct prng random;
 };
 
@@ -47,7 +50,10 @@ static void act_as(struct recording *r, uint32_t process, uint16_t connection)
 
 static int sql_failed(const struct recording *r, int line, sqlite3 *db, struct err *err)
 {
-	return err_set(err, ERR_INPUT, "%s:%d: %s", r->scenario->path, line, sqlite3_errmsg(db));
+	if (watch_stopped())
+		return err_set(err, ERR_INTERRUPTED, "%s:%d: stopped", r->scenario->path, line);
+	return err_set(err, ERR_INPUT, "%s:%d: %s", r->scenario->path, line,
+		       watch_hung() ? "the statement does not end" : sqlite3_errmsg(db));
 }
 
 /* Some settings are answered with what they became; one that did not take makes the case
@@ -89,6 +95,7 @@ static int connect(struct recording *r, sqlite3 **ret_db, struct err *err)
 		goto out;
 	}
 	(void)sqlite3_extended_result_codes(db, 1);
+	watch_connection(db);
 	(void)sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
 	for (size_t i = 0; i < s->load_count && rc == 0; i++) {
 		char *message = NULL;
@@ -147,6 +154,25 @@ static const char *bind_parameters(sqlite3_stmt *stmt, struct client_run *c, uin
 	return NULL;
 }
 
+static int run_setup_statement(struct recording *r, sqlite3 *db, const struct statement *st,
+			       struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(db, st->sql, -1, &stmt, NULL);
+
+	if (rc == SQLITE_OK && sqlite3_bind_parameter_count(stmt) > 0) {
+		(void)sqlite3_finalize(stmt);
+		return err_set(err, ERR_INPUT, "%s:%d: @setup takes no parameters",
+			       r->scenario->path, st->line);
+	}
+	if (rc == SQLITE_OK) {
+		while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+			;
+		rc = sqlite3_finalize(stmt);
+	}
+	return rc == SQLITE_OK ? 0 : sql_failed(r, st->line, db, err);
+}
+
 static int run_setup(struct recording *r, struct err *err)
 {
 	const struct statement_list *list = &r->scenario->setup;
@@ -158,9 +184,10 @@ static int run_setup(struct recording *r, struct err *err)
 	if (rc != 0)
 		return rc;
 	for (size_t i = 0; i < list->count && rc == 0; i++) {
-		if (sqlite3_exec(db, list->items[i].sql, NULL, NULL, NULL) != SQLITE_OK)
-			rc = sql_failed(r, list->items[i].line, db, err);
-		else if (sqlite3_get_autocommit(db))
+		rc = run_setup_statement(r, db, &list->items[i], err);
+		if (rc != 0)
+			break;
+		if (sqlite3_get_autocommit(db))
 			disk_note(r->disk, OP_ACK, "");
 	}
 	if (rc == 0 && !sqlite3_get_autocommit(db))
@@ -190,7 +217,7 @@ static int run_statement(struct recording *r, struct client_run *c, const struct
 			(void)sqlite3_finalize(stmt);
 			return ERR_INPUT;
 		}
-		while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		while (sqlite3_step(stmt) == SQLITE_ROW)
 			;
 		rc = sqlite3_finalize(stmt);
 	}
@@ -205,6 +232,41 @@ static int run_statement(struct recording *r, struct client_run *c, const struct
 	if (!sqlite3_get_autocommit(c->db))
 		(void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
 	return 0;
+}
+
+static bool begins_with(const char *sql, const char *word)
+{
+	size_t n = strlen(word);
+
+	return strncasecmp(sql, word, n) == 0 && !isalnum((unsigned char)sql[n]) && sql[n] != '_';
+}
+
+/* The last word of a statement, without what ends it: the name of a savepoint. */
+static size_t last_word(const char *sql, const char **ret_word)
+{
+	size_t end = strlen(sql), begin;
+
+	while (end > 0 && !isalnum((unsigned char)sql[end - 1]) && sql[end - 1] != '_')
+		end--;
+	for (begin = end; begin > 0; begin--)
+		if (!isalnum((unsigned char)sql[begin - 1]) && sql[begin - 1] != '_')
+			break;
+	*ret_word = sql + begin;
+	return end - begin;
+}
+
+/* Does `sql` end the transaction that `opener` (BEGIN, or a SAVEPOINT outside of one) began? */
+static bool ends_transaction(const char *sql, const char *opener)
+{
+	const char *a, *b;
+
+	if (begins_with(sql, "COMMIT") || begins_with(sql, "END") ||
+	    (begins_with(sql, "ROLLBACK") && strcasestr(sql, " TO ") == NULL))
+		return true;
+	if (!begins_with(sql, "RELEASE") || !begins_with(opener, "SAVEPOINT"))
+		return false;
+	size_t n = last_word(sql, &a);
+	return n == last_word(opener, &b) && strncasecmp(a, b, n) == 0;
 }
 
 /* One turn: statements up to the end of a transaction. *ret_done after the last repetition. */
@@ -228,16 +290,18 @@ static int client_turn(struct recording *r, struct client_run *c, bool *ret_done
 		int rc = run_statement(r, c, st, &failed, err);
 		if (rc != 0)
 			return rc;
+		if (!was_open)
+			c->opener = st->sql;
 		if (!sqlite3_get_autocommit(c->db))
 			continue;
 		/* A read promises nothing, and history knows which transactions wrote; a statement
 		 * that failed has promised nothing either. */
 		if (!failed)
 			disk_note(r->disk, OP_ACK, "");
-		/* What follows a transaction that a failed statement ended belongs to it. */
-		while (was_open && failed && c->next < list->count &&
-		       strncasecmp(list->items[c->next].sql, "BEGIN", 5) != 0)
-			c->next++;
+		/* The rest of a transaction that a failed statement ended belongs to it. */
+		while (was_open && failed && c->next < list->count)
+			if (ends_transaction(list->items[c->next++].sql, c->opener))
+				break;
 		return 0;
 	}
 }
@@ -363,6 +427,8 @@ int record_case(const struct scenario *s, const struct case_spec *spec,
 	r.storage = disk_storage(r.disk);
 	observer_init(&r.observer, subject, NULL);
 	fi_vfs_boot(r.storage, prng_mix(subject->seed), device);
+	fi_vfs_call_limit(0);
+	watch_begin();
 	if (s->has_setup && s->setup_crash)
 		disk_record(r.disk, t);
 	if (s->has_setup)

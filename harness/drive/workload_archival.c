@@ -37,6 +37,7 @@ struct archive {
 	struct store *store;
 	char server[SERVER_SIZE];
 	int64_t position; /* last written */
+	bool writing;	  /* a batch, as opposed to opening */
 	size_t event_count, payload_bytes;
 	struct store_event *events; /* one batch; owned with its strings */
 	char (*ids)[EVENT_ID_SIZE];
@@ -60,12 +61,22 @@ static bool planted(const struct archive *a, const char *defect)
 	return a->env->plant != NULL && strcmp(a->env->plant, defect) == 0;
 }
 
+static void acknowledge(const struct archive *a, int64_t position)
+{
+	char text[SERVER_SIZE + 24];
+
+	(void)snprintf(text, sizeof text, "%s %lld", a->server, (long long)position);
+	a->env->ack(a->env->ctx, text);
+}
+
 /* The defect "ack-before-commit": the promise goes out while the transaction is still open. */
 static int early_ack(void *ctx)
 {
 	struct archive *a = ctx;
 
-	a->env->ack(a->env->ctx, "early");
+	/* The transactions of store_open() promise no event. */
+	if (a->writing)
+		acknowledge(a, a->position + (int64_t)a->event_count);
 	return 0;
 }
 
@@ -132,6 +143,20 @@ static void make_batch(struct archive *a)
 	}
 }
 
+/* The seq that the next event will have, which is the id of its batch. */
+static int64_t next_seq(sqlite3 *db)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t seq = 0;
+
+	if (sqlite3_prepare_v2(db, "SELECT coalesce(max(seq), 0) + 1 FROM events", -1, &stmt,
+			       NULL) == SQLITE_OK &&
+	    sqlite3_step(stmt) == SQLITE_ROW)
+		seq = sqlite3_column_int64(stmt, 0);
+	(void)sqlite3_finalize(stmt);
+	return seq;
+}
+
 /* The defect "batch-in-two-transactions": the rows say that they are one batch. */
 static int write_in_two(struct archive *a, struct err *err)
 {
@@ -141,6 +166,7 @@ static int write_in_two(struct archive *a, struct err *err)
 	sqlite3 *db = store_handle(a->store);
 	sqlite3_stmt *stmt = NULL;
 	int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+	int64_t batch = 0;
 
 	for (size_t i = 0; i < a->event_count && rc == SQLITE_OK; i++) {
 		const struct store_event *e = &a->events[i];
@@ -148,6 +174,8 @@ static int write_in_two(struct archive *a, struct err *err)
 			rc =
 			    sqlite3_exec(db, i == 0 ? "BEGIN IMMEDIATE" : "COMMIT; BEGIN IMMEDIATE",
 					 NULL, NULL, NULL);
+		if (i == 0)
+			batch = next_seq(db);
 		(void)sqlite3_bind_text(stmt, 1, e->event_id, -1, SQLITE_STATIC);
 		(void)sqlite3_bind_text(stmt, 2, e->server_id, -1, SQLITE_STATIC);
 		(void)sqlite3_bind_int64(stmt, 3, e->position);
@@ -155,7 +183,7 @@ static int write_in_two(struct archive *a, struct err *err)
 		(void)sqlite3_bind_text(stmt, 5, e->kind, -1, SQLITE_STATIC);
 		(void)sqlite3_bind_blob64(stmt, 6, e->payload, e->payload_bytes, SQLITE_STATIC);
 		(void)sqlite3_bind_int64(stmt, 7, (sqlite3_int64)store_event_checksum(e));
-		(void)sqlite3_bind_int64(stmt, 8, a->events[0].position);
+		(void)sqlite3_bind_int64(stmt, 8, batch);
 		(void)sqlite3_bind_int64(stmt, 9, (sqlite3_int64)a->event_count);
 		if (rc == SQLITE_OK)
 			(void)sqlite3_step(stmt);
@@ -173,20 +201,20 @@ static int write_batches(struct archive *a, int64_t count, struct err *err)
 
 	for (int64_t i = 0; i < count; i++) {
 		struct store_error e;
-		char text[SERVER_SIZE + 24];
 		int rc = 0;
 		if (env->stop != NULL && env->stop(env->ctx))
 			return 0;
 		make_batch(a);
+		a->writing = true;
 		if (planted(a, "batch-in-two-transactions"))
 			rc = write_in_two(a, err);
 		else if (store_events(a->store, a->events, a->event_count, &e) != STORE_OK)
 			rc = store_failed(&e, err);
 		if (rc != 0)
 			return rc;
+		a->writing = false;
 		a->position += (int64_t)a->event_count;
-		(void)snprintf(text, sizeof text, "%s %lld", a->server, (long long)a->position);
-		env->ack(env->ctx, text);
+		acknowledge(a, a->position);
 	}
 	return 0;
 }

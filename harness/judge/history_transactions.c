@@ -484,6 +484,7 @@ static void exact_acks(struct builder *b, struct found *const *order, size_t cou
 static void lock_acks(struct builder *b, struct found *const *order, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
+		ASSERT(order[i] != NULL);
 		struct transaction *t = &b->h->transactions[order[i]->index - 1];
 		const struct transaction *next = i + 1 < count ? &order[i + 1]->t : NULL;
 

@@ -7,6 +7,7 @@
  */
 #include "harness/scenario/scenario_internal.h"
 
+#include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
 
 #include <stdarg.h>
@@ -85,14 +86,15 @@ int parser_known_settings(struct parser *p, size_t from, const char *const *keys
 			  const char **values)
 {
 	for (size_t i = from; i < p->word_count; i++) {
-		const char *key;
-		char *value;
+		const char *key = NULL;
+		char *value = NULL;
 		size_t k = 0;
 		char of[64];
 		int rc = parser_setting_split(p, &p->words[i], &key, &value);
 
 		if (rc != 0)
 			return rc;
+		ASSERT(key != NULL && value != NULL);
 		while (k < key_count && strcmp(keys[k], key) != 0)
 			k++;
 		if (k == key_count) {

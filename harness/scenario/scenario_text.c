@@ -324,7 +324,7 @@ static const char *word_end(const char *p, const char *end)
 static bool directive_known(const char *word, size_t size)
 {
 #define X(id, name, once)                                                                          \
-	if (size == sizeof name - 1 && memcmp(word, name, size) == 0)                              \
+	if (size == sizeof(name) - 1 && memcmp(word, name, size) == 0)                             \
 		return true;
 	SCENARIO_DIRECTIVES(X)
 #undef X

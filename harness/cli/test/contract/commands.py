@@ -244,10 +244,11 @@ def check_shown(t):
     timed = t.run('run', 'f.sql', '--timing', cwd=folder)
     t.check(re.search(r'\d\.\d+ s\b', timed.out) and not re.search(r'\d\.\d+ s\b', plain.out),
             '--timing on the terminal', timed, 'seconds', timed.out)
-    quiet = t.run('run', 'f.sql', '-q', cwd=folder)
+    loses = t.scenario(LOSES + '-- @matrix synchronous=full,normal\n')
+    quiet = t.run('run', 'f.sql', '-q', cwd=loses)
     t.same('-q: only what failed', quiet, (False, True),
            ('synchronous=full]' in quiet.out, 'synchronous=normal]' in quiet.out))
-    t.same('--quiet', quiet, quiet.out, t.run('run', 'f.sql', '--quiet', cwd=folder).out)
+    t.same('--quiet', quiet, quiet.out, t.run('run', 'f.sql', '--quiet', cwd=loses).out)
     verbose = t.run('run', 'f.sql', '-v', cwd=folder)
     t.same('what was not applicable is always said', verbose, (True, True),
            ('not applicable' in verbose.out, 'not applicable' in plain.out))

@@ -185,8 +185,13 @@ def check_sections(t, extension):
     t.same('@open: checking connections have what it makes', ran, (1, [('invariant', 'corrupt')]),
            (ran.code, findings(case)))
     ran, case = run_case(t, ROWS + ask)
-    t.same('@invariant: that can never be asked is not applicable', ran, (0, ['invariant']),
+    t.same('@invariant: that can never be asked makes the case inconclusive', ran,
+           (4, ['invariant']),
            (ran.code, [n['oracle'] for n in case.get('not_applicable', [])]))
+
+    ran, case = run_case(t, WAL + SETUP + '-- @client a\nSELECT * FROM t;\n')
+    t.same('a run that commits nothing is inconclusive', ran, (4, 'inconclusive'),
+           (ran.code, case.get('verdict')))
 
     twice = '-- @invariant "twice"\nSELECT 1 WHERE twice(2) <> %d;\n'
     load = f'-- @load {extension}\n'

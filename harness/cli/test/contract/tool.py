@@ -57,6 +57,9 @@ class Tool:
                             if k not in ('NO_COLOR', 'LD_PRELOAD') and
                             not k.startswith('PLUGPULL_')}
         self.environment['TMPDIR'] = self.folder()
+        # A program built with the address sanitizer would otherwise refuse any LD_PRELOAD.
+        self.environment['ASAN_OPTIONS'] = ':'.join(
+            filter(None, [os.environ.get('ASAN_OPTIONS'), 'verify_asan_link_order=0']))
 
     def close(self):
         shutil.rmtree(self.root, ignore_errors=True)
