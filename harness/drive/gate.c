@@ -211,8 +211,12 @@ static char *why_inconclusive(const struct explore_stats *stats, bool interrupte
 }
 
 /* Nothing that could fail has been asked: such a green means nothing. */
-static void doubt_vacuous(struct case_result *c)
+static void doubt_vacuous(const struct trace *t, struct case_result *c)
 {
+	bool wrote = false;
+
+	for (size_t i = 0; i < t->op_count && !wrote; i++)
+		wrote = index_is_storage_op(&t->ops[i]);
 	for (size_t i = 0; i < c->not_applicable_count && c->reason == NULL; i++) {
 		const char *oracle = c->not_applicable[i].oracle;
 		if (strcmp(oracle, "integrity") != 0) /* nobody asked for that one by name */
@@ -220,8 +224,8 @@ static void doubt_vacuous(struct case_result *c)
 			    xasprintf("the scenario asks for %s, which applies to nothing: %s",
 				      oracle, c->not_applicable[i].reason);
 	}
-	if (c->reason == NULL && c->commits == 0)
-		c->reason = xstrdup("the run committed nothing, so nothing could be lost");
+	if (c->reason == NULL && !wrote)
+		c->reason = xstrdup("the run wrote nothing, so nothing could be lost");
 	if (c->reason != NULL)
 		c->verdict = CASE_INCONCLUSIVE;
 }
@@ -298,7 +302,7 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 		if (ret->verdict == CASE_INCONCLUSIVE)
 			ret->reason = why_inconclusive(&stats, x.interrupted, t->torn);
 		else if (ret->verdict == CASE_HELD)
-			doubt_vacuous(ret);
+			doubt_vacuous(t, ret);
 	} else if (rc == ERR_HARNESS || rc == ERR_LIMIT) {
 		ret->verdict = rc == ERR_HARNESS ? CASE_ERROR : CASE_INCONCLUSIVE;
 		ret->grade = rc == ERR_HARNESS ? GRADE_NONE : ret->grade;

@@ -190,7 +190,7 @@ def check_sections(t, extension):
            (ran.code, [n['oracle'] for n in case.get('not_applicable', [])]))
 
     ran, case = run_case(t, WAL + SETUP + '-- @client a\nSELECT * FROM t;\n')
-    t.same('a run that commits nothing is inconclusive', ran, (4, 'inconclusive'),
+    t.same('a run that writes nothing is inconclusive', ran, (4, 'inconclusive'),
            (ran.code, case.get('verdict')))
 
     twice = '-- @invariant "twice"\nSELECT 1 WHERE twice(2) <> %d;\n'
