@@ -147,7 +147,10 @@ uint32_t crashdisk_ask(struct crashdisk *cd, uint32_t n, enum question_kind kind
 	cd->question_kind = kind;
 	cd->question_a = a;
 	cd->question_b = b;
-	return choice_next(cd->choice, n, hash_mix(hash_mix((uint64_t)kind, a), b));
+	uint32_t answer = choice_next(cd->choice, n, hash_mix(hash_mix((uint64_t)kind, a), b));
+	if (cd->tell != NULL)
+		cd->tell(cd->tell_ctx, crashdisk_last_question(cd), answer, n);
+	return answer;
 }
 
 /* Decides the file's metadata prefix, and with it the size. */
@@ -551,11 +554,31 @@ void crashdisk_begin(struct crashdisk *cd, struct choice *choice)
 	}
 }
 
+void crashdisk_narrate(struct crashdisk *cd,
+		       void (*tell)(void *ctx, const char *question, uint32_t answer, uint32_t n),
+		       void *ctx)
+{
+	cd->tell = tell;
+	cd->tell_ctx = ctx;
+}
+
+/* A name of a file, for people: the first that it had. */
+static const char *name_of_inode(const struct trace *t, uint64_t inode)
+{
+	for (size_t i = 0; i < t->base_count; i++)
+		if (t->base[i].inode == inode)
+			return t->names[t->base[i].name];
+	for (size_t i = 0; i < t->op_count; i++)
+		if (t->ops[i].kind == OP_CREATE && t->ops[i].inode == inode)
+			return t->names[t->ops[i].name];
+	return "?";
+}
+
 const char *crashdisk_last_question(const struct crashdisk *cd)
 {
 	struct crashdisk *mutable = (struct crashdisk *)(uintptr_t)cd;
-	const char *const *names = cd->ix->trace->names;
-	unsigned long long a = cd->question_a, b = cd->question_b;
+	const struct trace *t = cd->ix->trace;
+	unsigned long long a = cd->question_a, b = cd->question_b, ss = cd->ix->sector_size;
 	char *text = mutable->question_text;
 	size_t size = sizeof mutable->question_text;
 
@@ -563,16 +586,18 @@ const char *crashdisk_last_question(const struct crashdisk *cd)
 	case QUESTION_NONE:
 		return NULL;
 	case QUESTION_ACCESS:
-		(void)snprintf(text, size, "is '%.100s' there and not empty", names[a]);
+		(void)snprintf(text, size, "is '%.100s' there and not empty", t->names[a]);
 		break;
 	case QUESTION_NAME:
-		(void)snprintf(text, size, "which file does '%.100s' name", names[a]);
+		(void)snprintf(text, size, "which file does '%.100s' name", t->names[a]);
 		break;
 	case QUESTION_META:
-		(void)snprintf(text, size, "what size does inode %llu have", a);
+		(void)snprintf(text, size, "what size has inode %llu ('%.80s')", a,
+			       name_of_inode(t, a));
 		break;
 	case QUESTION_SECTOR:
-		(void)snprintf(text, size, "what does sector %llu of inode %llu hold", b, a);
+		(void)snprintf(text, size, "what is at bytes %llu..%llu of inode %llu ('%.80s')",
+			       b * ss, (b + 1) * ss - 1, a, name_of_inode(t, a));
 		break;
 	}
 	return text;

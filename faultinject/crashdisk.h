@@ -49,6 +49,12 @@ void crashdisk_begin(struct crashdisk *cd, struct choice *choice);
  * asked. Borrowed until the next call. */
 const char *crashdisk_last_question(const struct crashdisk *cd);
 
+/* Tells every question of a run and its answer, for people: `answer` of `n`, where 0 is the newest
+ * possibility. NULL stops it. */
+void crashdisk_narrate(struct crashdisk *cd,
+		       void (*tell)(void *ctx, const char *question, uint32_t answer, uint32_t n),
+		       void *ctx);
+
 /* Sets `ret` (initialised by the caller) to the number of assignments that the present run stands
  * for: undecided things times the equal-content classes that were chosen. */
 void crashdisk_weight(struct crashdisk *cd, mpz_t ret);

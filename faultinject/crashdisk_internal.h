@@ -110,6 +110,8 @@ struct crashdisk {
 	uint64_t question_a, question_b;
 	char question_text[160];
 
+	void (*tell)(void *ctx, const char *question, uint32_t answer, uint32_t n);
+	void *tell_ctx;
 	bool too_many_names; /* a group has more than POINT_ROWS_MAX states */
 	bool logging, pure;
 	struct crashdisk_look *looks;

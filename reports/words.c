@@ -105,7 +105,8 @@ static void held(struct buf *out, const struct case_result *c)
 static void violated(struct buf *out, const struct case_result *c)
 {
 	/* What was not looked at can only be worse. */
-	const char *best = c->exhaustive || c->grade == GRADE_NONE ? "" : " at best";
+	const char *best =
+	    c->exhaustive || c->grade == GRADE_NONE || c->grade == GRADE_CORRUPT ? "" : " at best";
 
 	if (c->has_expected && c->grade != c->expected)
 		buf_printf(out, "exactly %s is expected, found %s%s", grade_or_none(c->expected),
@@ -114,13 +115,14 @@ static void violated(struct buf *out, const struct case_result *c)
 		buf_printf(out, "%s is required, found %s%s", grade_or_none(c->required),
 			   grade_or_none(c->grade), best);
 	else if (c->violation_count > 0) {
-		words_number(out, c->violation_count, "violation");
-		buf_printf(out, " with %s%s", grade_or_none(c->grade), best);
+		words_number(out, c->violation_count, "finding");
+		buf_printf(out, ", the worst %s%s", grade_or_none(c->grade), best);
 	} else
 		put(out, "violated");
 	if (c->lost_acked_max > 0) {
-		put(out, "; a crash can lose up to ");
+		put(out, c->exhaustive ? "; a crash can lose up to " : "; a crash can lose ");
 		words_number(out, c->lost_acked_max, "acknowledged commit");
+		put(out, c->exhaustive ? "" : " or more");
 	}
 	if (c->reason != NULL) {
 		put(out, "; ");
@@ -140,7 +142,8 @@ void words_sentence(struct buf *out, const struct case_result *c)
 	case CASE_INCONCLUSIVE:
 		words_clean(out, c->reason == NULL ? "not every state was covered" : c->reason);
 		if (c->grade != GRADE_NONE)
-			buf_printf(out, "; %s at best so far", grade_text(c->grade));
+			buf_printf(out, "; %s %s", grade_text(c->grade),
+				   c->exhaustive ? "otherwise" : "at best so far");
 		return;
 	case CASE_ERROR:
 		words_clean(out, c->reason == NULL ? "the case was not finished" : c->reason);

@@ -149,6 +149,7 @@ int cmd_explore(const struct options *options)
 	size_t model_count = options->model_count > 0 ? options->model_count : 1;
 	struct err err = ERR_INIT;
 	struct trace *t = NULL;
+	struct case_file *c = NULL;
 	struct gate gate = {0};
 	struct result result;
 	struct progress progress;
@@ -178,10 +179,10 @@ int cmd_explore(const struct options *options)
 		rc = model_find(models[i], &unused, &err);
 	if (rc != 0)
 		(void)err_context(&err, "option --model");
-	if (rc == 0 && options->report != NULL)
-		rc = report_dir_check(options->report, &err);
 	if (rc == 0)
-		rc = trace_load(options->args[0], &t, &err);
+		rc = cli_check_outputs(options, &err);
+	if (rc == 0)
+		rc = cli_load_trace(options->args[0], &t, &c, &err);
 	if (rc == 0)
 		rc = fi_vfs_register(&err);
 	if (rc == 0 && t->torn)
@@ -194,7 +195,10 @@ int cmd_explore(const struct options *options)
 	progress_clear(&progress);
 	result.interrupted = cli_interrupted(NULL);
 	int code = rc != 0 ? cli_fail(&err) : cli_finish(options, &result, &gate);
-	trace_free(t);
+	if (c != NULL)
+		case_file_free(c);
+	else
+		trace_free(t);
 	gate_release(&gate);
 	result_release(&result);
 	return code;

@@ -63,9 +63,8 @@ static void print_crash(const struct options *o, const struct case_file *c)
 	printf("case      %s\n", c->subject->id);
 	if (c->subject->title != NULL && c->subject->title[0] != '\0')
 		printf("shows     %s\n", c->subject->title);
-	printf("crash     after operation %llu of %zu%s, %zu decisions\n",
-	       (unsigned long long)c->state.position, c->trace->op_count,
-	       c->state.has_cut ? " (cut)" : "", c->state.answer_count);
+	printf("crash     after operation %llu of %zu%s\n", (unsigned long long)c->state.position,
+	       c->trace->op_count, c->state.has_cut ? " (cut)" : "");
 	/* The operations around the crash; locks say nothing about it. */
 	uint64_t shown = 0, from = c->state.position;
 	while (from > 0 && shown < CRASH_CONTEXT) {
@@ -84,6 +83,34 @@ static void print_crash(const struct options *o, const struct case_file *c)
 	}
 }
 
+/* What was decided, in the order in which recovery asked. */
+struct decisions {
+	struct buf text;
+};
+
+static void keep_decision(void *ctx, const char *question, uint32_t answer, uint32_t n)
+{
+	struct decisions *d = ctx;
+
+	buf_printf(&d->text, "  %s: ", question);
+	if (strncmp(question, "is ", 3) == 0)
+		buf_printf(&d->text, "%s\n",
+			   answer == 0 ? "as the program last saw it" : "the other way");
+	else if (answer == 0)
+		buf_printf(&d->text, "the newest of %u possibilities\n", n);
+	else if (answer == n - 1)
+		buf_printf(&d->text, "the oldest of %u\n", n);
+	else
+		buf_printf(&d->text, "number %u of %u, newest first\n", answer + 1, n);
+}
+
+static void print_decisions(const struct options *o, struct decisions *d)
+{
+	if (o->quiet || (o->json != NULL && strcmp(o->json, "-") == 0) || d->text.size == 0)
+		return;
+	printf("what the disk kept, as recovery asked for it:\n%s", buf_str(&d->text));
+}
+
 int cmd_replay(const struct options *options)
 {
 	struct err err = ERR_INIT;
@@ -96,6 +123,9 @@ int cmd_replay(const struct options *options)
 	char token[CASE_TOKEN_SIZE];
 	uint64_t begin = gate_now_ns();
 
+	struct decisions decisions = {0};
+	struct gate_replay replay = {
+	    .show_data = options->show_data, .tell = keep_decision, .ctx = &decisions};
 	int rc = case_file_load(options->args[0], CASES_DIRECTORY, &c, &err);
 	if (rc == 0)
 		rc = check_loads(options->args[0], c, &err);
@@ -103,14 +133,15 @@ int cmd_replay(const struct options *options)
 		rc = fi_vfs_register(&err);
 	if (rc == 0) {
 		warn_versions(c);
-		rc = gate_replay(c, options->show_data, verdicts, 16, &count, &grade, &lost,
-				 &commits, &err);
+		rc = gate_replay(c, &replay, verdicts, 16, &count, &grade, &lost, &commits, &err);
 	}
 	if (rc != 0) {
 		case_file_free(c);
 		return cli_fail(&err);
 	}
 	print_crash(options, c);
+	print_decisions(options, &decisions);
+	buf_release(&decisions.text);
 
 	result_init(&result, "replay", c->subject->seed);
 	result.sqlite_version = xstrdup(sqlite3_libversion());

@@ -252,12 +252,15 @@ int cmd_run(const struct options *options)
 		run.gate.deadline_ns = gate_now_ns() + options->budget_seconds * 1000000000u;
 
 	int rc = load_all(&run, &err);
+	if (rc == 0 && run.total == 0 && run.loaded_count > 0)
+		fprintf(stderr, "plugpull: --case and --shard leave no case of %zu scenario%s\n",
+			run.loaded_count, run.loaded_count == 1 ? "" : "s");
 	if (rc == 0 && options->list) {
 		list_cases(&run);
 		goto out;
 	}
-	if (rc == 0 && options->report != NULL)
-		rc = report_dir_check(options->report, &err);
+	if (rc == 0)
+		rc = cli_check_outputs(options, &err);
 	if (rc == 0)
 		rc = fi_vfs_register(&err);
 	if (rc == 0)

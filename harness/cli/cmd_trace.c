@@ -48,21 +48,6 @@ static void print_stat(const struct trace *t)
 		printf("torn                no\n");
 }
 
-/* A trace file, or the trace inside a case file or of a token. */
-static int load(const char *path, struct trace **ret_trace, struct case_file **ret_case,
-		struct err *err)
-{
-	size_t n = strlen(path);
-
-	if (strncmp(path, "pp1-", 4) == 0 || (n > 7 && strcmp(path + n - 7, ".ppcase") == 0)) {
-		int rc = case_file_load(path, CASES_DIRECTORY, ret_case, err);
-		if (rc == 0)
-			*ret_trace = (*ret_case)->trace;
-		return rc;
-	}
-	return trace_load(path, ret_trace, err);
-}
-
 int cmd_trace(const struct options *options)
 {
 	const char *what = options->args[0];
@@ -74,7 +59,7 @@ int cmd_trace(const struct options *options)
 		(void)err_set(&err, ERR_USAGE, "trace: '%s' is not one of show, stat", what);
 		return cli_fail(&err);
 	}
-	if (load(options->args[1], &t, &c, &err) != 0)
+	if (cli_load_trace(options->args[1], &t, &c, &err) != 0)
 		return cli_fail(&err);
 	if (strcmp(what, "show") == 0)
 		trace_print(t, false, stdout);

@@ -34,6 +34,14 @@ bool cli_interrupted(void *ctx);
  * code. `cases` (may be NULL) writes the case files into a directory. */
 struct gate;
 int cli_finish(const struct options *options, struct result *r, const struct gate *cases);
+/* Says before a run whether --report and --json can be written. */
+int cli_check_outputs(const struct options *options, struct err *err);
+/* A trace file, or the trace of a case file or token: then *ret_case is the caller's and owns the
+ * trace; otherwise it stays as it is and the trace is the caller's. */
+struct trace;
+struct case_file;
+int cli_load_trace(const char *path, struct trace **ret_trace, struct case_file **ret_case,
+		   struct err *err);
 /* Prints one case to stdout (unless -q hides it, or stdout carries JSON). */
 void cli_print_case(const struct options *options, const struct case_result *c);
 

@@ -38,6 +38,7 @@ static const struct command_info commands[] = {
      true, 1, 1, "CASE"},
     {COMMAND_EXPLORE, "explore", "[options] TRACE", "cover every power-loss state of a trace",
      "Does what `run` does, for a workload that was recorded before.\n\n"
+     "TRACE is a trace file, or a case file or token, whose trace is then explored again. "
      "The recorded run tells the legal states. Unless --require says otherwise the trace has to be "
      "`consistent`.",
      "# what could a power loss have left behind?\n"

@@ -2,6 +2,7 @@
 #include "harness/cli/command.h"
 
 #include "faultinject/base/buf.h"
+#include "harness/case/case_file.h"
 #include "harness/case/result_json.h"
 #include "harness/drive/gate.h"
 #include "reports/file.h"
@@ -85,9 +86,46 @@ int cli_finish(const struct options *options, struct result *r, const struct gat
 				      (void *)(uintptr_t)cases, &err);
 	else if (cases != NULL && cases->case_count > 0)
 		rc = gate_save_cases(cases, CASES_DIRECTORY, &err);
+	if (rc != 0 && options->report == NULL && cases != NULL && cases->case_count > 0)
+		(void)err_context(&err, "case files (--report DIR puts them elsewhere)");
 	if (rc == 0 && options->json != NULL)
 		rc = write_json(options, r, &err);
 	if (rc != 0)
 		return cli_fail(&err);
 	return result_exit_code(r);
+}
+
+int cli_load_trace(const char *path, struct trace **ret_trace, struct case_file **ret_case,
+		   struct err *err)
+{
+	size_t n = strlen(path);
+
+	if (strncmp(path, "pp1-", 4) == 0 || (n > 7 && strcmp(path + n - 7, ".ppcase") == 0)) {
+		int rc = case_file_load(path, CASES_DIRECTORY, ret_case, err);
+		if (rc == 0)
+			*ret_trace = (*ret_case)->trace;
+		return rc;
+	}
+	return trace_load(path, ret_trace, err);
+}
+
+int cli_check_outputs(const struct options *options, struct err *err)
+{
+	if (options->report != NULL) {
+		int rc = report_dir_check(options->report, err);
+		if (rc != 0)
+			return rc;
+	}
+	if (options->json == NULL || json_on_stdout(options))
+		return 0;
+	/* Better said now than after an hour of work. */
+	char *folder = xstrdup(options->json);
+	char *slash = strrchr(folder, '/');
+	if (slash != NULL)
+		slash[slash == folder ? 1 : 0] = '\0';
+	int rc = 0;
+	if (access(slash == NULL ? "." : folder, W_OK) != 0 && access(options->json, W_OK) != 0)
+		rc = err_set(err, ERR_IO, "option --json: %s: %s", options->json, strerror(errno));
+	free(folder);
+	return rc;
 }

@@ -216,7 +216,7 @@ static void doubt_vacuous(const struct trace *t, struct case_result *c)
 	bool wrote = false;
 
 	for (size_t i = 0; i < t->op_count && !wrote; i++)
-		wrote = index_is_storage_op(&t->ops[i]);
+		wrote = t->ops[i].kind == OP_WRITE;
 	for (size_t i = 0; i < c->not_applicable_count && c->reason == NULL; i++) {
 		const char *oracle = c->not_applicable[i].oracle;
 		if (strcmp(oracle, "integrity") != 0) /* nobody asked for that one by name */
@@ -335,9 +335,29 @@ int gate_save_cases(const struct gate *g, const char *directory, struct err *err
 
 /* ---- replay -------------------------------------------------------------------------------- */
 
-int gate_replay(const struct case_file *c, bool show_data, struct verdict *ret_verdicts, size_t max,
-		size_t *ret_count, enum grade *ret_grade, uint64_t *ret_lost, uint64_t *ret_commits,
-		struct err *err)
+struct replay {
+	const struct gate_replay *options;
+	struct examiner *examiner;
+};
+
+static int examine_again(void *ctx, const struct explore_point *point, struct crashdisk *disk,
+			 const struct choice *choice, enum explore_next *ret_next, struct err *err)
+{
+	const struct replay *r = ctx;
+
+	return examiner_examine(r->examiner, point, disk, choice, ret_next, err);
+}
+
+static void tell_again(void *ctx, const char *question, uint32_t answer, uint32_t n)
+{
+	const struct replay *r = ctx;
+
+	r->options->tell(r->options->ctx, question, answer, n);
+}
+
+int gate_replay(const struct case_file *c, const struct gate_replay *options,
+		struct verdict *ret_verdicts, size_t max, size_t *ret_count, enum grade *ret_grade,
+		uint64_t *ret_lost, uint64_t *ret_commits, struct err *err)
 {
 	struct model model;
 	uint32_t sector_size;
@@ -345,16 +365,18 @@ int gate_replay(const struct case_file *c, bool show_data, struct verdict *ret_v
 	struct examiner *e = NULL;
 	struct explore_point point = {c->state.position,
 				      c->state.has_cut ? (size_t)c->state.cut_bytes : SIZE_MAX};
-	struct explore_callbacks callbacks = {.examine = examiner_examine};
+	struct replay r = {.options = options};
+	struct explore_callbacks callbacks = {.examine = examine_again, .ctx = &r};
 	int rc = resolve_model(c->subject, c->trace, &model, &sector_size, err);
 
 	if (rc == 0)
 		rc = trace_index_build(c->trace, sector_size, &ix, err);
 	if (rc == 0)
-		rc = examiner_create(c->subject, ix, show_data, &e, err);
+		rc = examiner_create(c->subject, ix, options->show_data, &e, err);
 	if (rc != 0)
 		goto out;
-	callbacks.ctx = e;
+	r.examiner = e;
+	callbacks.tell = options->tell == NULL ? NULL : tell_again;
 	rc = explore_replay(ix, &model, &point, c->state.answers, c->state.answer_count, &callbacks,
 			    err);
 	if (rc == 0) {

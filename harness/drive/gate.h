@@ -60,9 +60,15 @@ void gate_verdict(struct case_result *c);
 /* Writes all case files of the gate into a directory. */
 int gate_save_cases(const struct gate *g, const char *directory, struct err *err);
 
-/* Runs a case file's state again. The findings are the caller's: up to `max` verdicts. */
-int gate_replay(const struct case_file *c, bool show_data, struct verdict *ret_verdicts, size_t max,
-		size_t *ret_count, enum grade *ret_grade, uint64_t *ret_lost, uint64_t *ret_commits,
-		struct err *err);
+/* Runs a case file's state again. The findings are the caller's: up to `max` verdicts. `tell` (may
+ * be NULL) is told every decision, see crashdisk_narrate(). */
+struct gate_replay {
+	bool show_data;
+	void (*tell)(void *ctx, const char *question, uint32_t answer, uint32_t n);
+	void *ctx;
+};
+int gate_replay(const struct case_file *c, const struct gate_replay *options,
+		struct verdict *ret_verdicts, size_t max, size_t *ret_count, enum grade *ret_grade,
+		uint64_t *ret_lost, uint64_t *ret_commits, struct err *err);
 
 #endif

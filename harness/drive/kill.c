@@ -524,8 +524,6 @@ void kill_run_verdict(const struct kill_run *k, struct case_result *c)
 	bool checked = k->checks > 0 && k->unknown == NULL;
 
 	c->grade = !checked && worst == GRADE_DURABLE ? GRADE_NONE : worst;
-	if (c->grade == GRADE_NONE)
-		c->has_required = false;
 	c->verdict = CASE_VIOLATED;
 	if (c->has_expected ? worst < c->expected : outside || worst < c->required)
 		return;
@@ -536,6 +534,9 @@ void kill_run_verdict(const struct kill_run *k, struct case_result *c)
 			      grade_text(c->expected), grade_text(worst));
 	else if (k->interrupted)
 		c->reason = xasprintf("interrupted after %" PRIu64 " rounds", k->rounds);
+	else if (k->unknown != NULL && !c->has_expected && c->required > GRADE_TORN)
+		c->reason = xasprintf("%s is required, and durability was not judged: %s",
+				      grade_text(c->required), k->unknown);
 	else if (k->rounds == 0)
 		c->reason = xstrdup("the budget ended before the first round");
 	else if (k->kills * 2 < k->rounds)

@@ -303,6 +303,7 @@ int explore_replay(const struct trace_index *ix, const struct model *model,
 	explore_stats_init(&stats);
 	search_init(&s, ix, model, callbacks, &stats);
 	s.point = point;
+	crashdisk_narrate(s.disk, callbacks->tell, callbacks->ctx);
 	s.prefix = xmalloc((count + 1) * sizeof *s.prefix);
 	if (count > 0)
 		memcpy(s.prefix, answers, count * sizeof *answers);

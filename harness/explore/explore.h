@@ -45,6 +45,8 @@ struct explore_callbacks {
 		       const struct choice *choice, enum explore_next *ret_next, struct err *err);
 	/* Called now and then; may be NULL. */
 	void (*progress)(void *ctx, size_t points_done, size_t points, uint64_t recoveries);
+	/* Told every decision of a replay (crashdisk_narrate()); may be NULL. */
+	void (*tell)(void *ctx, const char *question, uint32_t answer, uint32_t n);
 	/* True when the run's budget is spent; may be NULL. Asked before every recovery. */
 	bool (*spent)(void *ctx, uint64_t recoveries);
 	void *ctx;

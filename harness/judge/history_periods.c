@@ -12,8 +12,9 @@
  * frame's end, as only then the transaction is whole: the page may follow its header, and of a
  * transaction that spilled one page twice SQLite writes the frame headers again at its end.
  *
- * Does not see: transactions of MEMORY and OFF inside one exclusive lock, a database replaced by
- * rename, writes through a mapping.
+ * Does not see: transactions of MEMORY and OFF inside one exclusive lock where no ACK parts them
+ * (an early ACK after the cache spilled parts them too soon), a database replaced by rename, writes
+ * through a mapping.
  */
 #include "harness/judge/history_periods.h"
 
@@ -55,6 +56,7 @@ struct role {
 
 struct actor {
 	uint16_t process, connection;
+	uint64_t acks;
 	size_t open[OBSERVED_FILES_MAX]; /* index + 1 of the period that is open; 0 = none */
 };
 
@@ -69,6 +71,7 @@ struct file_state {
 
 struct scan {
 	const struct trace *t;
+	bool exact;
 	struct write_period_list *list;
 	struct role *role_of_name;  /* [name_count + 1] */
 	struct role *role_of_inode; /* [inode_count + 1] */
@@ -82,6 +85,11 @@ struct scan {
 bool write_period_is_unlogged(const struct write_period *p)
 {
 	return p->first_database_write != 0 && p->first_log_write == 0;
+}
+
+uint64_t write_period_unlogged_tail(const struct write_period *p)
+{
+	return p->reserved && p->pending_write == 0 ? p->pending_database_write : 0;
 }
 
 uint64_t write_period_first_write(const struct write_period *p)
@@ -186,18 +194,22 @@ static void end_period(struct scan *s, size_t actor, size_t file, uint64_t end, 
 
 	p->end = end;
 	p->release = release;
+	p->acks = s->actors[actor].acks;
 	s->actors[actor].open[file] = 0;
 }
 
-static void add_event(struct scan *s, struct write_period *p)
+static void add_event(struct scan *s, size_t actor, struct write_period *p, enum commit_kind kind,
+		      uint64_t first_write)
 {
 	p->events = xgrow(p->events, p->event_count, &p->event_cap, sizeof *p->events);
 	p->events[p->event_count++] = (struct commit_event){
-	    .first_write = p->pending_write == 0 ? s->position : p->pending_write,
+	    .kind = kind,
+	    .first_write = first_write == 0 ? s->position : first_write,
 	    .position = s->position,
+	    .acks = s->actors[actor].acks,
 	};
-	p->pending_write = 0;
-	p->database_since = false;
+	p->pending_write = p->pending_database_write = 0;
+	p->frame_begin = p->frame_end = 0;
 }
 
 /* ---- locks ---- */
@@ -281,18 +293,18 @@ static void note_log_write(struct scan *s, struct write_period *p)
 
 static void journal_finalised(struct scan *s, const struct op *op, size_t file)
 {
-	struct write_period *p = open_period(s, find_actor(s, op), file);
+	size_t actor = find_actor(s, op);
+	struct write_period *p = open_period(s, actor, file);
 
 	if (p == NULL)
 		return;
-	if (!p->database_since) {
+	if (p->pending_database_write == 0) {
 		/* ROLLBACK finalises its journal as well, but unless the cache spilled it leaves
 		 * the database alone. When it did spill, the content is back: the digests show. */
 		p->pending_write = 0;
 		return;
 	}
-	add_event(s, p);
-	p->frame_begin = p->frame_end = 0;
+	add_event(s, actor, p, COMMIT_BY_JOURNAL, p->pending_write);
 }
 
 static bool zeroes_journal_header(const struct op *op)
@@ -343,7 +355,8 @@ static void database_changed(struct scan *s, const struct op *op, size_t file)
 		return;
 	if (p->first_database_write == 0)
 		p->first_database_write = s->position;
-	p->database_since = true;
+	if (p->pending_database_write == 0)
+		p->pending_database_write = s->position;
 }
 
 /* ---- the WAL ---- */
@@ -411,10 +424,26 @@ static void wal_written(struct scan *s, const struct op *op, size_t file)
 			continue;
 		if (p->frame_end != 0 && p->frame_begin == at)
 			continue; /* the same frame again */
-		add_event(s, p);
+		add_event(s, actor, p, COMMIT_BY_FRAME, p->pending_write);
 		p->frame_begin = at;
 		p->frame_end = at + frame_size;
 	}
+}
+
+/* ---- promises ---- */
+
+static void acknowledged(struct scan *s, const struct op *op)
+{
+	size_t actor = find_actor(s, op);
+
+	for (size_t f = 0; f < OBSERVED_FILES_MAX; f++) {
+		struct write_period *p = open_period(s, actor, f);
+		uint64_t first_write = p == NULL ? 0 : write_period_unlogged_tail(p);
+
+		if (first_write != 0)
+			add_event(s, actor, p, COMMIT_BY_ACK, first_write);
+	}
+	s->actors[actor].acks++;
 }
 
 /* ---- the pass ---- */
@@ -479,6 +508,10 @@ static void on_op(struct scan *s, const struct op *op)
 		else if (role.kind == ROLE_DATABASE)
 			unlocked(s, op, role.file);
 		break;
+	case OP_ACK:
+		if (s->exact)
+			acknowledged(s, op);
+		break;
 	default:
 		break;
 	}
@@ -500,10 +533,10 @@ static void scan_base(struct scan *s)
 	}
 }
 
-void history_periods_scan(const struct trace *t, char *const *paths, size_t path_count,
+void history_periods_scan(const struct trace *t, char *const *paths, size_t path_count, bool exact,
 			  struct write_period_list *ret)
 {
-	struct scan s = {.t = t, .list = ret};
+	struct scan s = {.t = t, .exact = exact, .list = ret};
 
 	ASSERT_OP(path_count, <=, OBSERVED_FILES_MAX);
 	s.role_of_name = xcalloc((size_t)t->name_count + 1, sizeof *s.role_of_name);

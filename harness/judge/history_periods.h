@@ -19,7 +19,10 @@
  *   the others  after a write of journal and database, the journal is deleted, truncated to
  *               nothing, or its header zeroed
  *
- * MEMORY and OFF leave no event: see write_period_is_unlogged().
+ * MEMORY and OFF have no such protocol. In normal locking mode the release of the lock ends their
+ * transactions: write_period_is_unlogged(). In exclusive locking mode only an ACK does, where ACKs
+ * are promises: it is an event when the database was written and no log is open. An ACK while a log
+ * is open comes before the commit and is none.
  */
 #ifndef JUDGE_HISTORY_PERIODS_H
 #define JUDGE_HISTORY_PERIODS_H
@@ -31,9 +34,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum commit_kind {
+	COMMIT_BY_JOURNAL, /* finalised */
+	COMMIT_BY_FRAME,   /* of a WAL */
+	COMMIT_BY_ACK,	   /* of writes without a log */
+};
+
 struct commit_event {
-	uint64_t first_write; /* of the log, since the event before; never 0 */
+	enum commit_kind kind;
+	uint64_t first_write; /* of the log, or without one of the database, since the event
+			       * before; never 0 */
 	uint64_t position;    /* the operation that completed the event */
+	uint64_t acks;	      /* of the connection, before this event */
 };
 
 struct write_period {
@@ -48,14 +60,15 @@ struct write_period {
 	uint64_t first_log_write;     /* journal or WAL; 0 = none */
 	uint64_t first_journal_write; /* 0 = none */
 	uint64_t first_database_write;
-	uint64_t pending_write; /* first log write after the last event; 0 = none */
+	uint64_t pending_write;		 /* first log write after the last event; 0 = none */
+	uint64_t pending_database_write; /* the same, of the database */
+	uint64_t acks;			 /* of the connection, before the end */
 
 	struct commit_event *events; /* owned */
 	size_t event_count, event_cap;
 
 	/* State of the scan. */
 	unsigned held;			 /* HELD_* bits of a locked period */
-	bool database_since;		 /* written since the last event */
 	uint64_t frame_begin, frame_end; /* of the last event's WAL frame; 0 = none */
 };
 
@@ -64,14 +77,19 @@ struct write_period_list {
 	size_t count, cap;
 };
 
-/* Finds the write periods on the database files `paths` in a finished trace. */
-void history_periods_scan(const struct trace *t, char *const *paths, size_t path_count,
+/* Finds the write periods on the database files `paths` in a finished trace. `exact`: OP_ACK
+ * operations are promises; otherwise they are not looked at. */
+void history_periods_scan(const struct trace *t, char *const *paths, size_t path_count, bool exact,
 			  struct write_period_list *ret);
 void history_periods_release(struct write_period_list *list);
 
 /* The database was written under RESERVED without any log: a commit in MEMORY and OFF (or a
  * rollback after the cache spilled, which only the content can tell). */
 bool write_period_is_unlogged(const struct write_period *p);
+
+/* The first write of the database after the last event that no log covers, 0 for none: a commit of
+ * MEMORY or OFF at the period's end, or a checkpoint, which changes no content. */
+uint64_t write_period_unlogged_tail(const struct write_period *p);
 
 /* The first write that could reach the database's content, 0 for none. Checkpoints under the WAL
  * write lock do not count: they change no content. */

@@ -1,73 +1,23 @@
 /*
- * history_build(): from the write periods of a trace to transactions, lines of states and promises.
- *
- *   write periods ──> spans ──> transactions ──> states ──> promises
- *
- * A *span* is the part of one transaction that lies in one file. Normally that is a whole write
- * period. A connection in exclusive locking mode keeps its lock from one transaction to the next;
- * there, a span reaches from the first write of the log to the commit event, and the lock says
- * nothing. Overlapping spans of one connection are one transaction, which has at most one span in
- * a file.
- *
- * How exclusive locking mode shows in periods that overlap (normal locking mode releases
- * everything right after the commit): a period with several commit events; a journal that is first
- * written after a commit event of another file (normally all journals are complete before the
- * first is finalised); a log that is written without a write lock.
+ * history_build(): from the transactions of a trace (history_spans.c) to lines of states and
+ * promises.
  *
  * The content has the last word. SQLite writes some commit frames several times (padding to the
  * sector, checksums rewritten), ROLLBACK finalises a journal, and a checkpoint takes the WAL write
  * lock: where the digest of the file did not change, nothing was committed that anybody could miss.
  *
- * Does not see: the boundaries between transactions of MEMORY and OFF in exclusive locking mode
- * (they look like one); that commits of several WAL files in exclusive locking mode belong together
- * (each is judged alone).
+ * Does not see: which of two transactions that began before one ACK the ACK means; the later one
+ * is taken.
  */
-#include "harness/judge/history.h"
+#include "harness/judge/history_internal.h"
 
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
-#include "harness/judge/history_periods.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-struct span {
-	uint16_t process, connection;
-	uint32_t file;
-	uint64_t begin, end, release;
-	uint64_t first_write; /* 0 = none */
-	bool committed, changed;
-	size_t transaction; /* index into builder.found */
-};
-
-/* A transaction before it is known whether it left anything. */
-struct found {
-	struct transaction t;
-	uint64_t release; /* the last one of its spans; 0 when one is missing */
-	size_t index;	  /* 1 + its place among those that are kept; 0 = dropped */
-};
-
-struct builder {
-	struct history *h;
-	const struct trace *t;
-	history_observe_fn *observe;
-	void *ctx;
-	struct write_period_list periods;
-	struct span *spans;
-	size_t span_count, span_cap;
-	struct found *found;
-	size_t found_count, found_cap;
-	bool seen_any; /* the last observation, because neighbours ask for the same position */
-	uint64_t seen_position;
-	struct observed_file seen[OBSERVED_FILES_MAX];
-};
-
-static int compare_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? -1 : a > b;
-}
-
-static int observe_at(struct builder *b, uint64_t position, struct err *err)
+int history_observe_at(struct builder *b, uint64_t position, struct err *err)
 {
 	struct observation o = {0};
 	int rc;
@@ -93,212 +43,6 @@ out:
 	return rc;
 }
 
-/* ---- periods to spans ---- */
-
-/* Keeps the events of a period that changed its file. */
-static int drop_idle_events(struct builder *b, struct write_period *p, struct err *err)
-{
-	struct digest before;
-	size_t kept = 0;
-	int rc;
-
-	if (p->event_count < 2)
-		return 0;
-	rc = observe_at(b, p->begin - 1, err);
-	if (rc != 0)
-		return rc;
-	before = b->seen[p->file].state;
-	for (size_t i = 0; i < p->event_count; i++) {
-		rc = observe_at(b, p->events[i].position, err);
-		if (rc != 0)
-			return rc;
-		if (digest_equal(before, b->seen[p->file].state))
-			continue;
-		before = b->seen[p->file].state;
-		p->events[kept++] = p->events[i];
-	}
-	p->event_count = kept;
-	return 0;
-}
-
-static void add_span(struct builder *b, const struct write_period *p, struct span span)
-{
-	span.process = p->process;
-	span.connection = p->connection;
-	span.file = p->file;
-	span.release = p->release;
-	b->spans = xgrow(b->spans, b->span_count, &b->span_cap, sizeof *b->spans);
-	b->spans[b->span_count++] = span;
-}
-
-/* The period is one transaction's. */
-static void span_of_period(struct builder *b, const struct write_period *p)
-{
-	add_span(b, p,
-		 (struct span){
-		     .begin = p->begin,
-		     .end = p->end,
-		     .first_write = write_period_first_write(p),
-		     .committed = p->event_count > 0 || write_period_is_unlogged(p),
-		 });
-}
-
-/* Each commit event of the period is a transaction's. */
-static void spans_of_events(struct builder *b, const struct write_period *p)
-{
-	for (size_t i = 0; i < p->event_count; i++)
-		add_span(b, p,
-			 (struct span){
-			     .begin = p->events[i].first_write,
-			     .end = p->events[i].position,
-			     .first_write = p->events[i].first_write,
-			     .committed = true,
-			 });
-	if (p->pending_write != 0)
-		add_span(b, p,
-			 (struct span){
-			     .begin = p->pending_write,
-			     .end = p->end,
-			     .first_write = p->pending_write,
-			     .committed = false,
-			 });
-	else if (write_period_is_unlogged(p))
-		add_span(b, p,
-			 (struct span){
-			     .begin = p->first_database_write,
-			     .end = p->end,
-			     .first_write = p->first_database_write,
-			     .committed = true,
-			 });
-}
-
-/* Do these overlapping periods of one connection show exclusive locking mode? */
-static bool is_exclusive(const struct write_period *periods, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (!periods[i].locked || periods[i].event_count > 1)
-			return true;
-		for (size_t j = 0; j < count; j++)
-			if (j != i && periods[i].event_count == 1 &&
-			    periods[j].first_journal_write > periods[i].events[0].position)
-				return true;
-	}
-	return false;
-}
-
-static int compare_periods(const void *a, const void *b)
-{
-	const struct write_period *x = a, *y = b;
-	int c = compare_u64(x->process, y->process);
-
-	if (c == 0)
-		c = compare_u64(x->connection, y->connection);
-	if (c == 0)
-		c = compare_u64(x->begin, y->begin);
-	return c != 0 ? c : compare_u64(x->file, y->file);
-}
-
-static int make_spans(struct builder *b, struct err *err)
-{
-	struct write_period *items = b->periods.items;
-	size_t count = b->periods.count;
-
-	for (size_t i = 0; i < count; i++) {
-		int rc = drop_idle_events(b, &items[i], err);
-
-		if (rc != 0)
-			return rc;
-	}
-	if (count > 0)
-		qsort(items, count, sizeof *items, compare_periods);
-	for (size_t first = 0, next; first < count; first = next) {
-		uint64_t end = items[first].end;
-
-		for (next = first + 1; next < count; next++) {
-			if (items[next].process != items[first].process ||
-			    items[next].connection != items[first].connection ||
-			    items[next].begin >= end)
-				break;
-			if (items[next].end > end)
-				end = items[next].end;
-		}
-		bool exclusive = is_exclusive(&items[first], next - first);
-		for (size_t i = first; i < next; i++)
-			if (exclusive)
-				spans_of_events(b, &items[i]);
-			else
-				span_of_period(b, &items[i]);
-	}
-	return 0;
-}
-
-/* ---- spans to transactions ---- */
-
-static int compare_spans_by_begin(const void *a, const void *b)
-{
-	const struct span *x = a, *y = b;
-	int c = compare_u64(x->process, y->process);
-
-	if (c == 0)
-		c = compare_u64(x->connection, y->connection);
-	if (c == 0)
-		c = compare_u64(x->begin, y->begin);
-	return c != 0 ? c : compare_u64(x->file, y->file);
-}
-
-static int compare_spans_by_end(const void *a, const void *b)
-{
-	const struct span *x = a, *y = b;
-	int c = compare_u64(x->end, y->end);
-
-	if (c == 0)
-		c = compare_u64(x->begin, y->begin);
-	return c != 0 ? c : compare_u64(x->file, y->file);
-}
-
-static void join_span(struct found *f, const struct span *s)
-{
-	struct transaction *t = &f->t;
-
-	if (s->end > t->end)
-		t->end = s->end;
-	if (s->first_write != 0 && (t->first_write == 0 || s->first_write < t->first_write))
-		t->first_write = s->first_write;
-	if (s->release == 0 || f->release == 0)
-		f->release = 0;
-	else if (s->release > f->release)
-		f->release = s->release;
-	t->file_mask |= 1u << s->file;
-}
-
-static void make_transactions(struct builder *b)
-{
-	struct found *f = NULL;
-
-	if (b->span_count > 0)
-		qsort(b->spans, b->span_count, sizeof *b->spans, compare_spans_by_begin);
-	for (size_t i = 0; i < b->span_count; i++) {
-		struct span *s = &b->spans[i];
-
-		if (f == NULL || f->t.process != s->process || f->t.connection != s->connection ||
-		    s->begin >= f->t.end || (f->t.file_mask & 1u << s->file) != 0) {
-			b->found = xgrow(b->found, b->found_count, &b->found_cap, sizeof *b->found);
-			f = &b->found[b->found_count++];
-			*f = (struct found){
-			    .t = {.process = s->process,
-				  .connection = s->connection,
-				  .begin = s->begin},
-			    .release = s->release,
-			};
-		}
-		join_span(f, s);
-		s->transaction = b->found_count - 1;
-	}
-	/* From here on the mask says where it left a state. */
-	for (size_t i = 0; i < b->found_count; i++)
-		b->found[i].t.file_mask = 0;
-}
-
 /* ---- states ---- */
 
 static void add_state(struct history_line *line, struct history_state state)
@@ -309,12 +53,22 @@ static void add_state(struct history_line *line, struct history_state state)
 
 static int add_initial_states(struct builder *b, struct err *err)
 {
-	int rc = observe_at(b, 0, err);
+	int rc = history_observe_at(b, 0, err);
 
 	for (size_t f = 0; rc == 0 && f < b->h->file_count; f++)
 		add_state(&b->h->lines[f], (struct history_state){.state = b->seen[f].state,
 								  .schema = b->seen[f].schema});
 	return rc;
+}
+
+static int compare_spans_by_end(const void *a, const void *b)
+{
+	const struct span *x = a, *y = b;
+	int c = compare_u64(x->end, y->end);
+
+	if (c == 0)
+		c = compare_u64(x->begin, y->begin);
+	return c != 0 ? c : compare_u64(x->file, y->file);
 }
 
 /*
@@ -330,7 +84,7 @@ static int observe_spans(struct builder *b, struct observed_file *ret, struct er
 		last[f] = b->h->lines[f].states[0].state;
 	for (size_t i = 0; i < b->span_count; i++) {
 		struct span *s = &b->spans[i];
-		int rc = observe_at(b, s->end, err);
+		int rc = history_observe_at(b, s->end, err);
 
 		if (rc != 0)
 			return rc;
@@ -414,7 +168,7 @@ static int make_states(struct builder *b, struct err *err)
 			  });
 	}
 	/* What no lock and no log announced. */
-	rc = observe_at(b, b->t->op_count, err);
+	rc = history_observe_at(b, b->t->op_count, err);
 	if (rc != 0)
 		goto out;
 	for (size_t f = 0; f < b->h->file_count; f++) {
@@ -530,11 +284,11 @@ int history_build(const struct trace *t, const char *const *paths, size_t path_c
 	for (size_t f = 0; f < path_count; f++)
 		b.h->paths[f] = xstrdup(paths[f]);
 
-	history_periods_scan(t, b.h->paths, path_count, &b.periods);
-	rc = make_spans(&b, err);
+	history_periods_scan(t, b.h->paths, path_count, ack == HISTORY_ACK_EXACT, &b.periods);
+	rc = history_make_spans(&b, err);
 	if (rc != 0)
 		goto out;
-	make_transactions(&b);
+	history_make_transactions(&b);
 	rc = add_initial_states(&b, err);
 	if (rc != 0)
 		goto out;

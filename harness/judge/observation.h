@@ -39,8 +39,9 @@ struct probe_result {
 struct observation {
 	uint64_t id; /* hash of everything below: equal ids are the same observation */
 	int rc;	     /* 0, or the extended SQLite code of the first call that failed */
-	char failed[OBSERVATION_TEXT_SIZE]; /* which call and SQLite's words; "" when rc is 0 */
-	bool hung;			    /* recovery went on past its call limit */
+	/* Which call and SQLite's words, "open: ..." for the open itself; "" when rc is 0. */
+	char failed[OBSERVATION_TEXT_SIZE];
+	bool hung; /* recovery went on past its call limit */
 	size_t file_count;
 	struct observed_file files[OBSERVED_FILES_MAX]; /* main first, then @attach order */
 	struct probe_result *probes;			/* in the order of the probe list; owned */

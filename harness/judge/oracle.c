@@ -189,9 +189,6 @@ size_t judge_not_applicable(const struct judge *j, struct judge_not_applicable *
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < ORACLE_COUNT; i++)
-		if (j->selves[i] != NULL && oracles[i]->not_applicable != NULL)
-			count += oracles[i]->not_applicable(j->selves[i], ret + count, max - count);
 	/* A query that no legal state could answer checks nothing; most likely it is misspelt. */
 	for (size_t i = 0; i < j->probes.count && count < max; i++) {
 		const struct probe_memory *m = &j->memory[i];
@@ -206,6 +203,9 @@ size_t judge_not_applicable(const struct judge *j, struct judge_not_applicable *
 			ret[count++] = (struct judge_not_applicable){
 			    j->probes.items[i].oracle,
 			    "fails on more schemas than are remembered (256)"};
+	for (size_t i = 0; i < ORACLE_COUNT; i++)
+		if (j->selves[i] != NULL && oracles[i]->not_applicable != NULL)
+			count += oracles[i]->not_applicable(j->selves[i], ret + count, max - count);
 	return count;
 }
 

@@ -45,7 +45,10 @@ const struct probe_list *judge_probes(const struct judge *j);
  * schema of each version are learned from these. */
 void judge_learn(struct judge *j, const struct observation *o);
 
-/* Oracles that cannot be applied because a legal state already fails them. Borrowed strings. */
+/* What oracles leave out because a legal state already fails it. Borrowed strings, valid until the
+ * next judge_learn(). The name says whether somebody asked for the oracle: "integrity" is always
+ * on, "invariant", "batch", "order" and "schema" are on because the scenario declares them. Those
+ * come first, so that a small `max` cuts off none of them for the others. */
 struct judge_not_applicable {
 	const char *oracle;
 	const char *reason;

@@ -238,7 +238,7 @@ static void test_sentences(void **state)
 	c->expected = GRADE_CONSISTENT;
 	c->has_required = false;
 	case_result_violation(c, "leftovers", GRADE_NONE, "m", NULL);
-	sentence_is(c, "1 violation with consistent");
+	sentence_is(c, "1 finding, the worst consistent");
 	c->grade = GRADE_NONE;
 	c->has_expected = false;
 	replace(&c->reason, "why");

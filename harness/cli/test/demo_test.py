@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The demo is green as it stands, and each planted defect turns it red, noticed by the right oracle.
+What the READMEs show is what happens.
 
     demo_test.py PLUGPULL      from the top of the tree
 
@@ -7,6 +8,7 @@ The defects are planted in a copy of the demo's own scenario, so what turns red 
 some other check.
 """
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +56,27 @@ def main():
             run = demo(plugpull, folder)
             check(run.returncode == 1 and 'demo: RED' in run.stdout and
                   f'\n  {oracle}, ' in run.stdout, f'{defect} turns the demo red', run.stdout)
+        # The example of README.md, to the letter.
+        with open('README.md', encoding='utf-8') as f:
+            text = f.read()
+        shown = re.search(r'\$ cat orders.sql\n(.*?)\n\n\$ build/plugpull run orders.sql\n(.*?)```', text,
+                          re.S)
+        with open(os.path.join(work, 'orders.sql'), 'w', encoding='utf-8') as f:
+            f.write(shown.group(1) + '\n')
+        run = subprocess.run([plugpull, 'run', 'orders.sql'], cwd=work, capture_output=True, text=True)
+        check(run.returncode == 1 and run.stdout == shown.group(2), 'the example of README.md',
+              run.stdout + run.stderr)
+        # Every example of scenarios/README.md holds, with nothing left unchecked.
+        with open('scenarios/README.md', encoding='utf-8') as f:
+            examples = re.findall(r'```sql\n(.*?)```', f.read(), re.S)
+        for number, example in enumerate(examples):
+            name = f'example-{number + 1}.sql'
+            with open(os.path.join(work, name), 'w', encoding='utf-8') as f:
+                f.write(example)
+            run = subprocess.run([plugpull, 'run', name], cwd=work, capture_output=True, text=True)
+            check(run.returncode == 0 and 'not applicable' not in run.stdout,
+                  f'{name} of scenarios/README.md', run.stdout + run.stderr)
+        check(len(examples) >= 4, 'scenarios/README.md has examples', str(len(examples)))
     print(f'{passed} passed, {failed} failed')
     return 1 if failed else 0
 
