@@ -287,6 +287,16 @@ static size_t add_transaction(struct builder *b, const struct span *s)
 	return b->found_count++;
 }
 
+/* Transactions of one connection do not overlap: frames from before the end of the last one were
+ * rolled back with a transaction that left no commit. */
+static void skip_rolled_back(struct span *s, const struct found *last)
+{
+	bool same = last->t.process == s->process && last->t.connection == s->connection;
+
+	if (same && s->window != 0 && s->begin <= last->t.end && last->t.end < s->end)
+		s->begin = s->first_write = last->t.end + 1;
+}
+
 void history_make_transactions(struct builder *b)
 {
 	size_t current = SIZE_MAX;
@@ -302,10 +312,13 @@ void history_make_transactions(struct builder *b)
 			s->transaction = add_transaction(b, s);
 			continue;
 		}
-		if (current != SIZE_MAX && belongs_to(s, &b->found[current]))
+		if (current != SIZE_MAX && belongs_to(s, &b->found[current])) {
 			join_span(&b->found[current], s);
-		else
+		} else {
+			if (current != SIZE_MAX)
+				skip_rolled_back(s, &b->found[current]);
 			current = add_transaction(b, s);
+		}
 		s->transaction = current;
 	}
 	/* From here on the mask says where it left a state. */

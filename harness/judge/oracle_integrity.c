@@ -188,13 +188,14 @@ static void excuse(struct schema_check *c, const struct complaint *said)
 static char *describe(const struct schema_check *c)
 {
 	if (c->full)
-		return xasprintf("%s fails on legal states with more than %d different complaints, "
-				 "so that none counts, the first: %s",
-				 c->schema, EXCUSED_MAX, c->first);
-	return xasprintf("%s fails on a legal state: %s (%zu complaint%s excused%s)", c->schema,
-			 c->first, c->excused_count, c->excused_count == 1 ? "" : "s",
-			 c->cut ? ", and those beyond the first 100 of a state were never seen"
-				: "");
+		return xasprintf("legal states get more than %d different complaints of %s, so "
+				 "that none counts, the first: %s",
+				 EXCUSED_MAX, c->schema, c->first);
+	return xasprintf("%zu complaint%s of %s excused because legal states get %s: %s%s%s",
+			 c->excused_count, c->excused_count == 1 ? "" : "s", c->schema,
+			 c->excused_count == 1 ? "it" : "them", c->first,
+			 c->excused_count == 1 ? "" : " (the first)",
+			 c->cut ? "; a legal state has more than integrity_check says" : "");
 }
 
 static void learn_check(struct schema_check *c, const struct probe_result *r)

@@ -242,7 +242,7 @@ static void test_sentences(void **state)
 	c->grade = GRADE_NONE;
 	c->has_expected = false;
 	replace(&c->reason, "why");
-	sentence_is(c, "1 violation with no grade; why");
+	sentence_is(c, "1 finding, the worst no grade; why");
 	c->verdict = CASE_HELD;
 	c->grade = GRADE_DURABLE;
 	c->has_required = true;
