@@ -252,7 +252,7 @@ static void test_sentences(void **state)
 	sentence_is(c, "durable, exactly as expected");
 	replace(&c->reason, NULL);
 	c->verdict = CASE_INCONCLUSIVE;
-	sentence_is(c, "not every state was covered; durable at best so far");
+	sentence_is(c, "not every state was covered; durable otherwise");
 	c->verdict = CASE_ERROR;
 	sentence_is(c, "the case was not finished");
 	c->verdict = CASE_SKIPPED;
