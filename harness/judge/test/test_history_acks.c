@@ -127,7 +127,7 @@ static void test_exclusive_unlogged(void **state)
 	rig_release(&r);
 }
 
-/* One transaction that was acknowledged, then nothing: the lock that stays does not delay it. */
+/* One ACK is enough to show that the lock stays after the commit. */
 static void test_exclusive_unlogged_once(void **state)
 {
 	struct rig r;
@@ -136,10 +136,14 @@ static void test_exclusive_unlogged_once(void **state)
 	rig_init(&r, 1);
 	(void)reserve(&r, 0);
 	uint64_t a = unlogged_commit(&r, 0, 1);
+	(void)db_write(&r, 0);
+	rig_set(&r, 0, 2);
+	(void)unreserve(&r, 0);
 	rig_build(&r, HISTORY_ACK_EXACT);
-	assert_int_equal(r.h->transaction_count, 1);
+	assert_int_equal(r.h->transaction_count, 2);
 	assert_int_equal(r.h->transactions[0].end, a);
 	assert_int_equal(r.h->transactions[0].ack, a);
+	assert_int_equal(r.h->transactions[1].ack, 0);
 	rig_release(&r);
 }
 
@@ -204,18 +208,18 @@ static void test_early_ack_with_log(void **state)
 	for (int exclusive = 0; exclusive < 2; exclusive++)
 		for (int wal = 0; wal < 2; wal++) {
 			struct rig r;
-			uint64_t a;
+			uint64_t a, first;
 
 			(void)state;
 			rig_init(&r, 1);
 			if (!wal) {
 				(void)reserve(&r, 0);
-				(void)journal_open(&r, 0);
+				first = journal_open(&r, 0);
 				(void)db_write(&r, 0);
 			} else {
 				if (!exclusive)
 					(void)wal_lock(&r, 0);
-				(void)wal_frame(&r, 0, 0);
+				first = wal_frame(&r, 0, 0);
 			}
 			a = ack(&r);
 			if (!wal) {
@@ -230,8 +234,16 @@ static void test_early_ack_with_log(void **state)
 			else if (!exclusive)
 				(void)wal_unlock(&r, 0);
 			(void)ack(&r);
+			if (!wal && exclusive) {
+				(void)journal_open(&r, 0);
+				(void)db_write(&r, 0);
+				(void)journal_delete(&r, 0);
+				rig_set(&r, 0, 2);
+				(void)ack(&r);
+			}
 			rig_build(&r, HISTORY_ACK_EXACT);
-			assert_int_equal(r.h->transaction_count, 1);
+			assert_int_equal(r.h->transaction_count, !wal && exclusive ? 2 : 1);
+			assert_int_equal(r.h->transactions[0].first_write, first);
 			assert_int_equal(r.h->transactions[0].ack, a);
 			assert_int_equal(rig_judge(&r, a, 0, 0).verdict.grade, GRADE_CONSISTENT);
 			rig_release(&r);
@@ -349,29 +361,38 @@ static void test_exclusive_wal_after_rollback(void **state)
 	rig_release(&r);
 }
 
-/* In exclusive locking mode a WAL file and one without a log are one transaction as well. */
+/* A WAL file in exclusive locking mode and one without a log are one transaction as well, whether
+ * the other's lock stays or not. */
 static void test_exclusive_wal_and_unlogged(void **state)
 {
-	struct rig r;
-	uint64_t a[3];
+	for (int stays = 0; stays < 2; stays++) {
+		struct rig r;
+		uint64_t a[3];
 
-	(void)state;
-	rig_init(&r, 2);
-	(void)reserve(&r, 1);
-	for (int i = 0; i < 3; i++) {
-		(void)wal_frame(&r, 0, 5);
-		rig_set(&r, 0, i + 1);
-		a[i] = unlogged_commit(&r, 1, i + 1);
+		(void)state;
+		rig_init(&r, 2);
+		if (stays)
+			(void)reserve(&r, 1);
+		for (int i = 0; i < 3; i++) {
+			if (!stays)
+				(void)reserve(&r, 1);
+			(void)wal_frame(&r, 0, 5);
+			rig_set(&r, 0, i + 1);
+			(void)db_write(&r, 1);
+			rig_set(&r, 1, i + 1);
+			if (!stays)
+				(void)unreserve(&r, 1);
+			a[i] = ack(&r);
+		}
+		rig_build(&r, HISTORY_ACK_EXACT);
+		assert_int_equal(r.h->transaction_count, 3);
+		for (int i = 0; i < 3; i++) {
+			assert_int_equal(r.h->transactions[i].file_mask, 3);
+			assert_int_equal(r.h->transactions[i].ack, a[i]);
+		}
+		assert_int_equal(rig_judge(&r, a[2], 3, 2).verdict.grade, GRADE_TORN);
+		rig_release(&r);
 	}
-	(void)unreserve(&r, 1);
-	rig_build(&r, HISTORY_ACK_EXACT);
-	assert_int_equal(r.h->transaction_count, 3);
-	for (int i = 0; i < 3; i++) {
-		assert_int_equal(r.h->transactions[i].file_mask, 3);
-		assert_int_equal(r.h->transactions[i].ack, a[i]);
-	}
-	assert_int_equal(rig_judge(&r, a[2], 3, 2).verdict.grade, GRADE_TORN);
-	rig_release(&r);
 }
 
 int main(void)
