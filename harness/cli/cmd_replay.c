@@ -136,6 +136,7 @@ int cmd_replay(const struct options *options)
 		rc = gate_replay(c, &replay, verdicts, 16, &count, &grade, &lost, &commits, &err);
 	}
 	if (rc != 0) {
+		buf_release(&decisions.text);
 		case_file_free(c);
 		return cli_fail(&err);
 	}

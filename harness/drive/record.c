@@ -166,7 +166,7 @@ static int run_setup_statement(struct recording *r, sqlite3 *db, const struct st
 			       r->scenario->path, st->line);
 	}
 	if (rc == SQLITE_OK) {
-		while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		while (sqlite3_step(stmt) == SQLITE_ROW)
 			;
 		rc = sqlite3_finalize(stmt);
 	}
