@@ -132,7 +132,7 @@ static bool knows_schema(const struct probe_memory *m, struct digest schema)
 	return false;
 }
 
-static void learn_probe(struct probe_memory *m, const struct observation *o,
+static void learn_probe(struct probe_memory *m, const char *sql, const struct observation *o,
 			const struct probe_result *r)
 {
 	struct digest schema = observed_schema(o);
@@ -142,7 +142,8 @@ static void learn_probe(struct probe_memory *m, const struct observation *o,
 		return;
 	}
 	if (m->error == NULL)
-		m->error = xstrdup(r->error != NULL ? r->error : "unknown error");
+		m->error = xasprintf("%s, asked with: %.120s",
+				     r->error != NULL ? r->error : "unknown error", sql);
 	if (is_reader_error(r->rc))
 		m->reader_error = true;
 	if ((r->rc & RESULT_PRIMARY) != RESULT_ERROR || knows_schema(m, schema))
@@ -179,7 +180,7 @@ void judge_learn(struct judge *j, const struct observation *o)
 	ASSERT_OP(o->probe_count, ==, j->probes.count);
 	j->learned = true;
 	for (size_t i = 0; i < o->probe_count; i++)
-		learn_probe(&j->memory[i], o, &o->probes[i]);
+		learn_probe(&j->memory[i], j->probes.items[i].sql, o, &o->probes[i]);
 	for (size_t i = 0; i < ORACLE_COUNT; i++)
 		if (j->selves[i] != NULL && oracles[i]->learn != NULL)
 			oracles[i]->learn(j->selves[i], j, o);
@@ -353,4 +354,21 @@ char *cell_shown(const struct probe_result *r, size_t row, size_t column, bool s
 	size_t size = strlen(cell);
 	return xasprintf("%s(%zu byte%s, #%08x)", type, size, size == 1 ? "" : "s",
 			 (unsigned)hash64(cell, size, 0));
+}
+
+char *quote_table(const struct judge_config *config, const char *table)
+{
+	const char *dot = strchr(table, '.');
+
+	for (size_t i = 0; dot != NULL && i < config->schema_count; i++) {
+		size_t n = strlen(config->schemas[i]);
+		if (n != (size_t)(dot - table) || strncmp(config->schemas[i], table, n) != 0)
+			continue;
+		char *schema = quote_name(config->schemas[i]), *name = quote_name(dot + 1);
+		char *both = xasprintf("%s.%s", schema, name);
+		free(schema);
+		free(name);
+		return both;
+	}
+	return quote_name(table);
 }

@@ -27,9 +27,9 @@ struct batches {
 enum { COLUMN_ID, COLUMN_ROWS, COLUMN_MIN, COLUMN_MAX, COLUMN_COUNT };
 
 /* Columns are qualified, because SQLite takes a lone "misspelt" for a string. */
-static char *batch_sql(const struct judge_batch *b)
+static char *batch_sql(const struct judge_config *config, const struct judge_batch *b)
 {
-	char *table = quote_name(b->table), *id = quote_name(b->id_column),
+	char *table = quote_table(config, b->table), *id = quote_name(b->id_column),
 	     *count = quote_name(b->count_column);
 	char *sql =
 	    xasprintf("SELECT %1$s.%2$s, count(*), min(%1$s.%3$s), max(%1$s.%3$s) FROM %1$s "
@@ -56,7 +56,7 @@ static void *batch_create(const struct judge_config *config, struct probe_list *
 	self->count = config->batch_count;
 	self->probes = xcalloc(self->count, sizeof *self->probes);
 	for (size_t i = 0; i < self->count; i++) {
-		char *sql = batch_sql(&self->items[i]);
+		char *sql = batch_sql(config, &self->items[i]);
 
 		self->probes[i] = probe_list_add(probes, name, sql);
 		free(sql);

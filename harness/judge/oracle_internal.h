@@ -63,6 +63,8 @@ bool judge_has_learned(const struct judge *j);
 
 /* The name in double quotes, for SQL; owned by the caller. */
 char *quote_name(const char *name);
+/* The same for a table that may be qualified by the name of an attached file ("side.log"). */
+char *quote_table(const struct judge_config *config, const char *table);
 
 /* A row's value for a message: as it is, or as "integer(1 byte, #1a2b3c4d)". Owned by the caller.
  */

@@ -24,9 +24,9 @@ struct orders {
 enum { COLUMN_VALUES, COLUMN_MIN, COLUMN_MAX, COLUMN_COUNT };
 
 /* Columns are qualified, because SQLite takes a lone "misspelt" for a string. */
-static char *order_sql(const struct judge_order *order)
+static char *order_sql(const struct judge_config *config, const struct judge_order *order)
 {
-	char *table = quote_name(order->table), *column = quote_name(order->column);
+	char *table = quote_table(config, order->table), *column = quote_name(order->column);
 	char *sql =
 	    xasprintf("SELECT count(DISTINCT %1$s.%2$s), min(%1$s.%2$s), max(%1$s.%2$s) FROM %1$s",
 		      table, column);
@@ -47,7 +47,7 @@ static void *order_create(const struct judge_config *config, struct probe_list *
 	self->count = config->order_count;
 	self->probes = xcalloc(self->count, sizeof *self->probes);
 	for (size_t i = 0; i < self->count; i++) {
-		char *sql = order_sql(&self->items[i]);
+		char *sql = order_sql(config, &self->items[i]);
 
 		self->probes[i] = probe_list_add(probes, name, sql);
 		free(sql);

@@ -296,7 +296,7 @@ static void test_not_applicable_order(void **state)
 	learn(&b);
 	assert_int_equal(judge_not_applicable(b.j, na, 4), 3);
 	assert_string_equal(na[0].oracle, "invariant");
-	assert_string_equal(na[0].reason, "no such column: x");
+	assert_non_null(strstr(na[0].reason, "no such column: x, asked with: "));
 	assert_string_equal(na[1].oracle, "order");
 	assert_string_equal(na[2].oracle, "integrity");
 	assert_int_equal(judge_not_applicable(b.j, na, 1), 1);
@@ -392,7 +392,7 @@ static void test_invariant_before_its_table(void **state)
 	expect_held(&b);
 	assert_int_equal(judge_not_applicable(b.j, na, 4), 1);
 	assert_string_equal(na[0].oracle, "invariant");
-	assert_string_equal(na[0].reason, "no such table: later");
+	assert_non_null(strstr(na[0].reason, "no such table: later, asked with: "));
 
 	schema_is(&b, 2);
 	expect_found(&b, "invariant", GRADE_CORRUPT, "cannot be asked");
