@@ -4,9 +4,10 @@
  *
  * Each file has a line of states S0, S1, ...: S0 at the start, then one whenever a write
  * transaction on it has ended. A transaction is the set of overlapping write-lock periods of one
- * connection; it ends at the last release. A crash outcome is legal when every file is at some
- * state of its line that existed by then and every transaction over several files is in all of
- * them or in none.
+ * connection; it ends at the last release. Where locks do not show that (exclusive locking mode),
+ * the file protocols and the ACKs do: see history_spans.c. A crash outcome is legal when every file
+ * is at some state of its line that existed by then and every transaction over several files is in
+ * all of them or in none.
  *
  * Checks: atomicity and isolation of committed states, durability of promises, atomicity across
  * files. Does not check: whether the states of the recorded run are themselves right (invariants
