@@ -17,6 +17,7 @@
 
 #include <ctype.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -48,11 +49,18 @@ static void act_as(struct recording *r, uint32_t process, uint16_t connection)
 	r->storage->actor = (struct storage_actor){(uint16_t)process, 1, connection};
 }
 
-static int sql_failed(const struct recording *r, int line, sqlite3 *db, struct err *err)
+/* `client` is NULL outside of a client's section. */
+static int sql_failed(const struct recording *r, int line, const char *client, sqlite3 *db,
+		      struct err *err)
 {
+	char who[128] = "";
+
+	if (client != NULL)
+		(void)snprintf(who, sizeof who, "client '%.100s': ", client);
 	if (watch_stopped())
-		return err_set(err, ERR_INTERRUPTED, "%s:%d: stopped", r->scenario->path, line);
-	return err_set(err, ERR_INPUT, "%s:%d: %s", r->scenario->path, line,
+		return err_set(err, ERR_INTERRUPTED, "%s:%d: %sstopped", r->scenario->path, line,
+			       who);
+	return err_set(err, ERR_INPUT, "%s:%d: %s%s", r->scenario->path, line, who,
 		       watch_hung() ? "the statement does not end" : sqlite3_errmsg(db));
 }
 
@@ -170,7 +178,7 @@ static int run_setup_statement(struct recording *r, sqlite3 *db, const struct st
 			;
 		rc = sqlite3_finalize(stmt);
 	}
-	return rc == SQLITE_OK ? 0 : sql_failed(r, st->line, db, err);
+	return rc == SQLITE_OK ? 0 : sql_failed(r, st->line, NULL, db, err);
 }
 
 static int run_setup(struct recording *r, struct err *err)
@@ -224,10 +232,8 @@ static int run_statement(struct recording *r, struct client_run *c, const struct
 	*ret_failed = rc != SQLITE_OK;
 	if (rc == SQLITE_OK)
 		return 0;
-	if (!st->may_fail) {
-		(void)sql_failed(r, st->line, c->db, err);
-		return err_context(err, "client '%s'", c->client->name);
-	}
+	if (!st->may_fail)
+		return sql_failed(r, st->line, c->client->name, c->db, err);
 	/* A failed statement ends its transaction; the rest of it is skipped. */
 	if (!sqlite3_get_autocommit(c->db))
 		(void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
@@ -354,7 +360,7 @@ static int check_queries(struct recording *r, struct err *err)
 	for (size_t i = 0; i < s->open.count && rc == 0; i++) {
 		size_t before = scratch->op_count;
 		if (sqlite3_exec(db, s->open.items[i].sql, NULL, NULL, NULL) != SQLITE_OK)
-			rc = sql_failed(r, s->open.items[i].line, db, err);
+			rc = sql_failed(r, s->open.items[i].line, NULL, db, err);
 		for (size_t p = before; p < scratch->op_count && rc == 0; p++)
 			if (scratch->ops[p].kind == OP_WRITE)
 				rc = err_set(err, ERR_INPUT, "%s:%d: @open writes to the database",
@@ -367,7 +373,7 @@ static int check_queries(struct recording *r, struct err *err)
 			/* A table may be gone by now; what is no SQL at all will never be. */
 			if (strstr(sqlite3_errmsg(db), "syntax error") != NULL ||
 			    strstr(sqlite3_errmsg(db), "incomplete input") != NULL)
-				rc = sql_failed(r, v->line, db, err);
+				rc = sql_failed(r, v->line, NULL, db, err);
 		} else if (!sqlite3_stmt_readonly(stmt)) {
 			rc = err_set(err, ERR_INPUT, "%s:%d: the query of @invariant writes",
 				     s->path, v->line);
