@@ -12,6 +12,7 @@
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -167,6 +168,24 @@ static int parse_set(struct options *o, const char *text, struct err *err)
 	return 0;
 }
 
+static int parse_jobs(struct options *o, const char *text, struct err *err)
+{
+	uint64_t jobs = 0;
+	char *end;
+
+	errno = 0;
+	if (text[0] >= '0' && text[0] <= '9')
+		jobs = strtoull(text, &end, 10);
+	if (jobs == 0 || errno != 0 || *end != '\0')
+		return err_set(err, ERR_USAGE, "option --jobs: '%s' is no number of workers",
+			       quote(text).text);
+	if (jobs != 1)
+		return err_set(err, ERR_USAGE,
+			       "option --jobs: more than one worker is not served by this version");
+	o->jobs = 1;
+	return 0;
+}
+
 static int parse_depth(struct options *o, const char *text, struct err *err)
 {
 	if (strcmp(text, "2") == 0)
@@ -247,6 +266,8 @@ static int apply(struct options *o, enum option_id id, const char *value, struct
 	case OPTION_KEEP_GOING:
 		o->keep_going = true;
 		return 0;
+	case OPTION_JOBS:
+		return parse_jobs(o, value, err);
 	case OPTION_DEPTH:
 		return parse_depth(o, value, err);
 	case OPTION_SHOW_DATA:
@@ -394,7 +415,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 	struct option longs[OPTION_END + 1];
 	char shorts[OPTION_END + 3] = "+:";
 	size_t short_count = strlen(shorts);
-	struct options o = {.command = COMMAND_NONE, .seed = 1, .depth = 1};
+	struct options o = {.command = COMMAND_NONE, .seed = 1, .depth = 1, .jobs = 1};
 	bool options_ended = false;
 	int rc = 0;
 

@@ -50,6 +50,7 @@ enum option_id {
 	OPTION_SQLITE,
 	OPTION_KEEP_GOING,
 	OPTION_DEPTH,
+	OPTION_JOBS,
 	OPTION_SHOW_DATA,
 	OPTION_TIMING,
 	OPTION_QUIET,
@@ -89,6 +90,7 @@ struct options {
 	const char *sqlite;		   /* --sqlite */
 	bool keep_going;       /* --keep-going: go on after a case that ended in error */
 	unsigned depth;	       /* --depth; 1 */
+	unsigned jobs;	       /* --jobs; 1 */
 	bool show_data;	       /* --show-data */
 	bool timing;	       /* --timing */
 	bool quiet, verbose;   /* -q, -v; never both */

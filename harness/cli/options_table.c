@@ -114,6 +114,8 @@ static const struct option_info table[] = {
      "How many crashes in a row: 1 is a crash of the workload. Crashes during recovery are not "
      "served.",
      BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
+    {"jobs", 0, "1", "How many workers explore: 1. More are not served.",
+     BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
     {"show-data", 0, NULL, "Show row values in messages; otherwise their types, sizes and hashes.",
      RESULTS},
     {"timing", 0, NULL, "Show seconds; reports are then no longer the same every time.", RESULTS},

@@ -73,7 +73,8 @@ static void test_defaults(void **state)
 	assert_true(o.seed == 1 && !o.has_seed && !o.has_budget && !o.has_require);
 	assert_true(o.json == NULL && o.report == NULL && o.models == NULL && o.sqlite == NULL);
 	assert_true(o.set.count == 0 && o.case_glob == NULL && !o.list && o.shard_count == 0);
-	assert_true(!o.keep_going && o.depth == 1 && !o.timing && !o.quiet && !o.verbose);
+	assert_true(!o.keep_going && o.depth == 1 && o.jobs == 1 && !o.timing && !o.quiet &&
+		    !o.verbose);
 	assert_true(o.color == COLOR_AUTO && !o.help && !o.version);
 	options_release(&o);
 }
@@ -89,7 +90,7 @@ static void test_every_option(void **state)
 	    "plugpull run --json - a.sql --report=out --seed 9223372036854775807 --budget 60s "
 	    "--model strict-posix,lying-disk b.sql --set journal_mode=wal --set=model.sector=4096 "
 	    "--set journal_mode=delete --require torn --case b*@* --list --shard 2/4 --sqlite=x.so "
-	    "--keep-going --depth 1 --timing -v --color never");
+	    "--keep-going --depth 1 --jobs 1 --timing -v --color never");
 
 	assert_string_equal(o.json, "-");
 	assert_string_equal(o.report, "out");
@@ -170,7 +171,10 @@ static void test_no_abbreviations(void **state)
 	refused("plugpull run x -json", "unknown option -j");
 	refused("plugpull run x -qx", "unknown option -x");
 	refused("plugpull run x --=5", "unknown option --");
-	refused("plugpull run x --jobs 2", "unknown option --jobs");
+	refused("plugpull run x --jobs 2",
+		"option --jobs: more than one worker is not served by this version");
+	refused("plugpull run x --jobs 0", "option --jobs: '0' is no number of workers");
+	refused("plugpull run x --jobs 1x", "option --jobs: '1x' is no number of workers");
 	/* Also right behind another option, where a look at the wrong word would miss it. */
 	refused("plugpull run x --json - --rep out", "unknown option --rep");
 	refused("plugpull run x -v --tim", "unknown option --tim");

@@ -14,9 +14,9 @@ CASES = ['case', 'list', 'shard', 'keep-going']
 RESULT = ['json', 'sqlite', 'show-data', 'timing', 'quiet', 'verbose', 'color']
 RUNS = RESULT + ['report', 'seed', 'budget', 'set', 'require']
 COMMANDS = {
-    'run': RUNS + CASES + ['model', 'depth'],
+    'run': RUNS + CASES + ['model', 'depth', 'jobs'],
     'replay': RESULT,
-    'explore': RUNS + ['model', 'depth'],
+    'explore': RUNS + ['model', 'depth', 'jobs'],
     'trace': [],
     'kill': RUNS + CASES,
     'list': [],
@@ -89,7 +89,7 @@ def check_usage(t):
             (['run', 'x', '--jobs', '2'], ['--jobs']), (['run', 'x', '--depth', '2'], ['--depth']),
             (['RUN', 'x'], ["'RUN'"]), (['run', 'x', '--JSON', '-'], ['--JSON']),
             (['run', 'x', '--require', 'Durable'], ["'Durable'"]),
-            (['run', 'x', '--depth', '3'], ['--depth']), (['run', 'x', '--depth'], ['--depth']),
+            (['run', 'x', '--depth', '3'], ['--depth']), (['run', 'x', '--jobs', '0'], ['--jobs']), (['run', 'x', '--depth'], ['--depth']),
             (['run', 'x', '--seed', '-1'], ['--seed']), (['run', 'x', '--seed', '1x'], ['--seed']),
             (['run', 'x', '--seed', '9223372036854775808'], ['--seed']),
             (['run', 'x', '--budget', '5'], ['--budget']),
@@ -227,6 +227,7 @@ def check_heeded(t):
     t.has('--keep-going: the reason', ran, 'a.sql:6: ', ran.case()['reason'] or '')
     t.same('--keep-going: a case in error has no grade', ran, None, ran.case()['grade'])
     t.same('--depth 1', ran, 0, t.run_text(ROWS, '--depth', '1').code)
+    t.same('--jobs 1', ran, 0, t.run_text(ROWS, '--jobs', '1').code)
 
 
 def check_shown(t):
