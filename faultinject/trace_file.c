@@ -48,6 +48,7 @@
 #include "faultinject/trace.h"
 
 #include "faultinject/base/assert.h"
+#include "faultinject/base/fileio.h"
 #include "faultinject/base/hash.h"
 
 #include <errno.h>
@@ -505,38 +506,6 @@ static int io_error(struct err *err, const char *path, const char *what)
 	return err_set(err, ERR_IO, "%s: %s: %s", path, what, strerror(errno));
 }
 
-static int write_all(int fd, const uint8_t *data, size_t size)
-{
-	while (size > 0) {
-		ssize_t n = write(fd, data, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		data += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
-/* Makes the rename durable. Some file systems cannot sync a folder and say EINVAL. */
-static int sync_folder_of(const char *path)
-{
-	char *copy = xstrdup(path); /* dirname() writes to its argument */
-	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int failed = 0;
-
-	free(copy);
-	if (fd < 0)
-		return -1;
-	if (fsync(fd) != 0 && errno != EINVAL)
-		failed = errno;
-	close(fd);
-	errno = failed;
-	return failed == 0 ? 0 : -1;
-}
-
 int trace_save(const struct trace *t, const char *path, struct err *err)
 {
 	struct buf bytes = {0};
@@ -560,7 +529,7 @@ int trace_save(const struct trace *t, const char *path, struct err *err)
 		rc = err_set(err, ERR_LIMIT, "%s: larger than %zu bytes", path, FILE_SIZE_MAX);
 		goto out;
 	}
-	if (write_all(fd, bytes.data, bytes.size) != 0 || fsync(fd) != 0) {
+	if (fd_write_all(fd, bytes.data, bytes.size) != 0 || fsync(fd) != 0) {
 		rc = io_error(err, path, "cannot write");
 		goto out;
 	}
@@ -570,7 +539,7 @@ int trace_save(const struct trace *t, const char *path, struct err *err)
 	}
 	close(fd);
 	fd = -1;
-	if (sync_folder_of(path) != 0)
+	if (folder_sync_of(path) != 0)
 		rc = io_error(err, path, "cannot sync its folder");
 out:
 	if (fd >= 0) {

@@ -2,6 +2,7 @@
 #include "reports/file.h"
 
 #include "faultinject/base/buf.h"
+#include "faultinject/base/fileio.h"
 #include "reports/words.h"
 
 #include <errno.h>
@@ -25,27 +26,10 @@ int file_error(struct err *err, const char *verb, const char *path, int errnum)
 	return rc;
 }
 
-static int write_all(int fd, const void *data, size_t size)
-{
-	const char *at = data;
-
-	while (size > 0) {
-		ssize_t n = write(fd, at, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno;
-		at += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
 /* Writes, syncs when asked, closes; returns 0 or an errno. close reports late errors (NFS). */
 static int fill(int fd, const void *data, size_t size, bool sync)
 {
-	int errnum = write_all(fd, data, size);
+	int errnum = fd_write_all(fd, data, size) == 0 ? 0 : errno;
 
 	if (errnum == 0 && sync && fsync(fd) != 0)
 		errnum = errno;

@@ -12,6 +12,7 @@
 #include "harness/case/case_file.h"
 
 #include "faultinject/base/buf.h"
+#include "faultinject/base/fileio.h"
 #include "harness/case/case_file_internal.h"
 
 #include <errno.h>
@@ -128,39 +129,6 @@ int case_file_load(const char *token_or_path, const char *directory, struct case
 	return rc;
 }
 
-static int write_all(int fd, const uint8_t *data, size_t size)
-{
-	while (size > 0) {
-		ssize_t n = write(fd, data, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		data += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
-/* Makes a new name durable, as far as that is ours to do: a folder that may be written and not read
- * cannot be opened, and some file systems cannot sync one and say EINVAL. */
-static int sync_folder_of(const char *path)
-{
-	char *copy = xstrdup(path); /* dirname() writes to its argument */
-	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int failed = 0;
-
-	free(copy);
-	if (fd < 0)
-		return errno == EACCES ? 0 : -1;
-	if (fsync(fd) != 0 && errno != EINVAL)
-		failed = errno;
-	close(fd);
-	errno = failed;
-	return failed == 0 ? 0 : -1;
-}
-
 /* Creates `path` and its parents. `made[i]` is set where the folder path[0..i) is new. */
 static int make_folders(const char *path, bool *made, struct err *err)
 {
@@ -174,7 +142,7 @@ static int make_folders(const char *path, bool *made, struct err *err)
 		part[i] = '\0';
 		if (mkdir(part, 0700) == 0) {
 			made[i] = true;
-			if (sync_folder_of(part) != 0)
+			if (folder_sync_of(part) != 0)
 				rc = io_error(err, part, "cannot sync its parent");
 		} else if (errno != EEXIST) {
 			rc = io_error(err, part, "cannot create the folder");
@@ -234,7 +202,7 @@ static int write_new(const char *path, const struct buf *bytes, struct err *err)
 		rc = io_error(err, path, "cannot create");
 		goto out;
 	}
-	if (write_all(fd, bytes->data, bytes->size) != 0 || fsync(fd) != 0) {
+	if (fd_write_all(fd, bytes->data, bytes->size) != 0 || fsync(fd) != 0) {
 		rc = io_error(err, path, "cannot write");
 		unlink(temporary);
 		goto out;
@@ -244,7 +212,7 @@ static int write_new(const char *path, const struct buf *bytes, struct err *err)
 		unlink(temporary);
 		goto out;
 	}
-	if (sync_folder_of(path) != 0) {
+	if (folder_sync_of(path) != 0) {
 		rc = io_error(err, path, "cannot sync its folder");
 		unlink(path);
 	}

@@ -5,6 +5,8 @@
  * of its super-journal as the application spelt it, so files that were moved recover differently.
  */
 #include "harness/drive/kill.h"
+
+#include "faultinject/base/fileio.h"
 #include "harness/drive/kill_internal.h"
 
 #include <dirent.h>
@@ -101,21 +103,6 @@ void kill_folder_remove(struct kill_folder *f)
 	memset(f, 0, sizeof *f);
 }
 
-static int write_all(int fd, const char *data, size_t size)
-{
-	while (size > 0) {
-		ssize_t n = write(fd, data, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		data += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
 static int copy_file(const char *from, const char *to, struct err *err)
 {
 	char *block = xmalloc(COPY_SIZE);
@@ -132,7 +119,7 @@ static int copy_file(const char *from, const char *to, struct err *err)
 		goto out;
 	}
 	while ((n = read(in, block, COPY_SIZE)) > 0) {
-		if (write_all(out, block, (size_t)n) != 0) {
+		if (fd_write_all(out, block, (size_t)n) != 0) {
 			rc = failed(err, "write", to);
 			goto out;
 		}
@@ -223,7 +210,7 @@ int kill_clock_set(const struct kill_folder *f, const char *offset, struct err *
 		rc = failed(err, "create", next);
 		goto out;
 	}
-	if (write_all(fd, offset, strlen(offset)) != 0 || write_all(fd, "\n", 1) != 0)
+	if (fd_write_all(fd, offset, strlen(offset)) != 0 || fd_write_all(fd, "\n", 1) != 0)
 		rc = failed(err, "write", next);
 	(void)close(fd);
 	/* A writer that reads the clock at this moment must find one of the two whole. */
