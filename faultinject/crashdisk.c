@@ -1,6 +1,6 @@
 /*
- * Decisions of the undecided disk; see crashdisk.h. Accounting is in crashdisk_weight.c, the
- * reader's log in crashdisk_look.c.
+ * Decisions of the undecided disk; see crashdisk.h. Names are decided in crashdisk_names.c,
+ * accounting is in crashdisk_weight.c, the reader's log in crashdisk_look.c.
  */
 #include "faultinject/crashdisk_internal.h"
 
@@ -9,7 +9,6 @@
 #include "faultinject/base/hash.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -552,55 +551,6 @@ void crashdisk_begin(struct crashdisk *cd, struct choice *choice)
 		ASSERT_OP(cd->cut_bytes, <=, op->size);
 		(void)cd_write(&cd->storage, op->inode, op->offset, op->data, cd->cut_bytes);
 	}
-}
-
-void crashdisk_narrate(struct crashdisk *cd,
-		       void (*tell)(void *ctx, const char *question, uint32_t answer, uint32_t n),
-		       void *ctx)
-{
-	cd->tell = tell;
-	cd->tell_ctx = ctx;
-}
-
-/* A name of a file, for people: the first that it had. */
-static const char *name_of_inode(const struct trace *t, uint64_t inode)
-{
-	for (size_t i = 0; i < t->base_count; i++)
-		if (t->base[i].inode == inode)
-			return t->names[t->base[i].name];
-	for (size_t i = 0; i < t->op_count; i++)
-		if (t->ops[i].kind == OP_CREATE && t->ops[i].inode == inode)
-			return t->names[t->ops[i].name];
-	return "?";
-}
-
-const char *crashdisk_last_question(const struct crashdisk *cd)
-{
-	struct crashdisk *mutable = (struct crashdisk *)(uintptr_t)cd;
-	const struct trace *t = cd->ix->trace;
-	unsigned long long a = cd->question_a, b = cd->question_b, ss = cd->ix->sector_size;
-	char *text = mutable->question_text;
-	size_t size = sizeof mutable->question_text;
-
-	switch (cd->question_kind) {
-	case QUESTION_NONE:
-		return NULL;
-	case QUESTION_ACCESS:
-		(void)snprintf(text, size, "is '%.100s' there and not empty", t->names[a]);
-		break;
-	case QUESTION_NAME:
-		(void)snprintf(text, size, "which file does '%.100s' name", t->names[a]);
-		break;
-	case QUESTION_META:
-		(void)snprintf(text, size, "what size has inode %llu ('%.80s')", a,
-			       name_of_inode(t, a));
-		break;
-	case QUESTION_SECTOR:
-		(void)snprintf(text, size, "what is at bytes %llu..%llu of inode %llu ('%.80s')",
-			       b * ss, (b + 1) * ss - 1, a, name_of_inode(t, a));
-		break;
-	}
-	return text;
 }
 
 bool crashdisk_sync_effective(const struct trace_index *ix, const struct model *model,
