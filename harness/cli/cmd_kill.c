@@ -6,6 +6,7 @@
  * @models does not multiply the cases, and conditions on a model do not hold.
  */
 #include "harness/cli/command.h"
+#include "harness/cli/load.h"
 
 #include "faultinject/base/buf.h"
 #include "harness/drive/gate.h"
@@ -22,16 +23,9 @@
 enum { PROGRESS_INTERVAL_NS = 100 * 1000 * 1000 };
 #define PLAIN_INTERVAL_NS 30000000000u
 
-struct loaded {
-	struct scenario *scenario;
-	struct case_list cases;
-	char *name; /* relative path without .sql */
-};
-
 struct run {
 	const struct options *options;
-	struct loaded *loaded;
-	size_t loaded_count, total;
+	struct loaded_list loaded;
 	struct kill_options kill;
 	uint64_t deadline_ns; /* of all cases; 0: none */
 	struct result result;
@@ -49,60 +43,15 @@ static bool knows_model(const char *name, struct err *err)
 static int load_all(struct run *run, struct err *err)
 {
 	static const char *const models[] = {KILL_MODEL};
-	const struct options *o = run->options;
 	struct scenario_vocabulary vocabulary = *cli_vocabulary();
-	struct scenario_path *paths = NULL;
-	size_t count = 0;
-	struct case_options case_options = {
-	    .models = models,
-	    .model_count = 1,
-	    .set = o->set.count > 0 ? &o->set : NULL,
-	    .require = o->has_require ? &o->require : NULL,
-	    .default_require = GRADE_DURABLE,
-	    .glob = o->case_glob,
-	    .shard_index = o->shard_index,
-	    .shard_count = o->shard_count,
-	};
-	int rc = scenario_collect(o->args, o->arg_count, &paths, &count, err);
 
-	if (rc != 0)
-		return rc;
 	vocabulary.model = knows_model;
-	run->loaded = xcalloc(count, sizeof *run->loaded);
-	for (size_t i = 0; i < count && rc == 0; i++) {
-		struct loaded *l = &run->loaded[i];
-		size_t size = strlen(paths[i].relative);
-
-		rc = scenario_load(paths[i].path, cli_vocabulary(), &l->scenario, err);
-		if (rc != 0)
-			break;
-		run->loaded_count = i + 1;
-		if (size > 4 && strcmp(paths[i].relative + size - 4, ".sql") == 0)
-			size -= 4;
-		l->name = xasprintf("%.*s", (int)size, paths[i].relative);
-		rc = scenario_cases(l->scenario, paths[i].relative, &vocabulary, &case_options,
-				    &l->cases, err);
-		run->total += l->cases.count;
-	}
-	scenario_paths_free(paths, count);
-	return rc;
+	return loaded_list_load(run->options, models, 1, &vocabulary, &run->loaded, err);
 }
 
 static void release_all(struct run *run)
 {
-	for (size_t i = 0; i < run->loaded_count; i++) {
-		case_list_release(&run->loaded[i].cases);
-		scenario_free(run->loaded[i].scenario);
-		free(run->loaded[i].name);
-	}
-	free(run->loaded);
-}
-
-static void list_cases(const struct run *run)
-{
-	for (size_t i = 0; i < run->loaded_count; i++)
-		for (size_t k = 0; k < run->loaded[i].cases.count; k++)
-			puts(run->loaded[i].cases.items[k].id);
+	loaded_list_release(&run->loaded);
 }
 
 /* ---- progress ---- */
@@ -180,15 +129,15 @@ static int run_case(struct run *run, const struct loaded *l, const struct case_s
 
 static int run_all(struct run *run, struct err *err)
 {
-	size_t left = run->total;
+	size_t left = run->loaded.case_total;
 
-	for (size_t i = 0; i < run->loaded_count; i++) {
-		for (size_t k = 0; k < run->loaded[i].cases.count; k++) {
+	for (size_t i = 0; i < run->loaded.count; i++) {
+		for (size_t k = 0; k < run->loaded.items[i].cases.count; k++) {
 			if (cli_interrupted(NULL))
 				goto out;
 			share_budget(run, left--);
-			int rc =
-			    run_case(run, &run->loaded[i], &run->loaded[i].cases.items[k], err);
+			int rc = run_case(run, &run->loaded.items[i],
+					  &run->loaded.items[i].cases.items[k], err);
 
 			if (rc != 0)
 				return rc;
@@ -239,7 +188,7 @@ int cmd_kill(const struct options *options)
 	int rc = load_all(&run, &err);
 
 	if (rc == 0 && options->list) {
-		list_cases(&run);
+		loaded_list_print(&run.loaded);
 		goto out;
 	}
 	if (rc == 0 && options->report != NULL)

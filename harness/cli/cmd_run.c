@@ -5,6 +5,7 @@
  * in the last file costs nothing.
  */
 #include "harness/cli/command.h"
+#include "harness/cli/load.h"
 #include "harness/cli/progress.h"
 
 #include "faultinject/base/buf.h"
@@ -12,9 +13,7 @@
 #include "faultinject/vfs.h"
 #include "harness/drive/gate.h"
 #include "harness/drive/watch.h"
-#include "harness/drive/plant.h"
 #include "harness/drive/record.h"
-#include "harness/drive/workload.h"
 #include "reports/report_dir.h"
 
 #include <sqlite3.h>
@@ -23,36 +22,13 @@
 #include <string.h>
 #include <unistd.h>
 
-struct loaded {
-	struct scenario *scenario;
-	struct case_list cases;
-	char *name; /* relative path without .sql */
-};
-
 struct run {
 	const struct options *options;
-	struct loaded *loaded;
-	size_t loaded_count;
-	size_t total; /* cases */
+	struct loaded_list loaded;
 	struct gate gate;
 	struct result result;
 	struct progress progress;
 };
-
-/* A defect that the workload cannot carry would be a control that controls nothing. */
-static int check_plant(const struct scenario *s, struct err *err)
-{
-	const struct defect *d = s->plant == NULL ? NULL : plant_find(s->plant);
-
-	if (d == NULL || !d->in_workload)
-		return 0;
-	const struct workload *w = s->workload == NULL ? NULL : workload_find(s->workload);
-	for (size_t i = 0; w != NULL && i < w->defect_count; i++)
-		if (strcmp(w->defects[i], s->plant) == 0)
-			return 0;
-	return err_set(err, ERR_INPUT, "%s:%d: the defect '%s' needs a workload that can carry it",
-		       s->path, s->plant_line, s->plant);
-}
 
 static int check_models(const struct options *options, struct err *err)
 {
@@ -70,43 +46,11 @@ static int check_models(const struct options *options, struct err *err)
 static int load_all(struct run *run, struct err *err)
 {
 	const struct options *o = run->options;
-	struct scenario_path *paths = NULL;
-	size_t count = 0;
-	struct case_options case_options = {
-	    .models = (const char *const *)o->models,
-	    .model_count = o->model_count,
-	    .set = o->set.count > 0 ? &o->set : NULL,
-	    .require = o->has_require ? &o->require : NULL,
-	    .default_require = GRADE_DURABLE,
-	    .glob = o->case_glob,
-	    .shard_index = o->shard_index,
-	    .shard_count = o->shard_count,
-	};
 	int rc = check_models(o, err);
 
-	if (rc == 0)
-		rc = scenario_collect(o->args, o->arg_count, &paths, &count, err);
-	if (rc != 0)
-		return rc;
-	run->loaded = xcalloc(count, sizeof *run->loaded);
-	for (size_t i = 0; i < count && rc == 0; i++) {
-		struct loaded *l = &run->loaded[i];
-		rc = scenario_load(paths[i].path, cli_vocabulary(), &l->scenario, err);
-		if (rc != 0)
-			break;
-		run->loaded_count = i + 1;
-		l->name = xstrdup(paths[i].relative);
-		size_t length = strlen(l->name);
-		if (length > 4 && strcmp(l->name + length - 4, ".sql") == 0)
-			l->name[length - 4] = '\0';
-		rc = check_plant(l->scenario, err);
-		if (rc == 0)
-			rc = scenario_cases(l->scenario, paths[i].relative, cli_vocabulary(),
-					    &case_options, &l->cases, err);
-		run->total += l->cases.count;
-	}
-	scenario_paths_free(paths, count);
-	return rc;
+	return rc != 0 ? rc
+		       : loaded_list_load(o, (const char *const *)o->models, o->model_count,
+					  cli_vocabulary(), &run->loaded, err);
 }
 
 static void describe(struct case_result *c, const struct loaded *l, const struct case_spec *spec)
@@ -194,11 +138,11 @@ static int run_all(struct run *run, struct err *err)
 	size_t done = 0;
 	bool stopped = false;
 
-	for (size_t i = 0; i < run->loaded_count; i++) {
-		const struct loaded *l = &run->loaded[i];
+	for (size_t i = 0; i < run->loaded.count; i++) {
+		const struct loaded *l = &run->loaded.items[i];
 		for (size_t k = 0; k < l->cases.count; k++) {
 			const struct case_spec *spec = &l->cases.items[k];
-			progress_case(&run->progress, done++, run->total);
+			progress_case(&run->progress, done++, run->loaded.case_total);
 			if (cli_interrupted(NULL)) {
 				run->result.interrupted = true;
 				return 0;
@@ -223,13 +167,6 @@ static int run_all(struct run *run, struct err *err)
 	return 0;
 }
 
-static void list_cases(const struct run *run)
-{
-	for (size_t i = 0; i < run->loaded_count; i++)
-		for (size_t k = 0; k < run->loaded[i].cases.count; k++)
-			puts(run->loaded[i].cases.items[k].id);
-}
-
 int cmd_run(const struct options *options)
 {
 	struct run run = {.options = options};
@@ -252,11 +189,8 @@ int cmd_run(const struct options *options)
 		run.gate.deadline_ns = gate_now_ns() + options->budget_seconds * 1000000000u;
 
 	int rc = load_all(&run, &err);
-	if (rc == 0 && run.total == 0 && run.loaded_count > 0)
-		fprintf(stderr, "plugpull: --case and --shard leave no case of %zu scenario%s\n",
-			run.loaded_count, run.loaded_count == 1 ? "" : "s");
 	if (rc == 0 && options->list) {
-		list_cases(&run);
+		loaded_list_print(&run.loaded);
 		goto out;
 	}
 	if (rc == 0)
@@ -270,12 +204,7 @@ int cmd_run(const struct options *options)
 out:
 	if (rc != 0 && code == 0)
 		code = cli_fail(&err);
-	for (size_t i = 0; i < run.loaded_count; i++) {
-		case_list_release(&run.loaded[i].cases);
-		scenario_free(run.loaded[i].scenario);
-		free(run.loaded[i].name);
-	}
-	free(run.loaded);
+	loaded_list_release(&run.loaded);
 	gate_release(&run.gate);
 	result_release(&run.result);
 	return code;

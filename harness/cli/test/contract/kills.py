@@ -54,6 +54,9 @@ def check_rounds(t):
     ran = t.run('kill', 'f.sql', '--budget', '2r', cwd=t.scenario(
         ROWS.replace('CREATE TABLE t(x);', 'NONSENSE;')))
     t.refused('kill: SQL that fails in setup', ran, 'f.sql:4: ')
+    for command in ('run', 'kill'):
+        ran = t.run(command, 'f.sql', cwd=t.scenario(ROWS + '-- @plant ack-before-commit\n'))
+        t.refused(f'{command}: a defect that nothing carries', ran, 'ack-before-commit')
     t.same('kill: nothing is left', ran, [], left_behind(t))
 
 
