@@ -10,9 +10,10 @@
  *   32+j   t  the trace, as trace_encode() writes it
  * 32+j+t  16  checksum of everything before: XXH3 128, low half first
  *
- * JSON, all keys required and no others allowed:
+ * JSON, no other keys allowed:
  *   subject   as subject_to_json() writes it
- *   state     {"position": N, "cut_bytes": N or null, "answers": [N, ...]}
+ *   state     {"position": N, "cut_bytes": N or null, "answers": [N, ...]}, and where the disk lags
+ *             behind the crash "promise": N, its position
  *   finding   {"oracle": TEXT, "grade": a word or null, "message": TEXT}
  *   versions  {"plugpull": TEXT, "sqlite": TEXT}
  *
@@ -114,6 +115,8 @@ static json_t *state_to_json(const struct case_state *state)
 	}
 	set(object, "answers", answers);
 	set(object, "position", json_integer((json_int_t)state->position));
+	if (state->promise != state->position)
+		set(object, "promise", json_integer((json_int_t)state->promise));
 	set(object, "cut_bytes",
 	    state->has_cut ? json_integer((json_int_t)state->cut_bytes) : json_null());
 	return object;
@@ -313,16 +316,22 @@ static int read_answers(const json_t *array, struct case_state *state, struct er
 static int read_state(const json_t *json, struct case_state *state, struct err *err)
 {
 	const json_t *position = json_object_get(json, "position");
+	const json_t *promise = json_object_get(json, "promise");
 	const json_t *cut = json_object_get(json, "cut_bytes");
-	int rc = need_keys(json, 3, err);
+	int rc = need_keys(json, promise == NULL ? 3 : 4, err);
 
 	if (rc != 0)
 		return rc;
 	if (!json_is_integer(position) || json_integer_value(position) < 0)
 		return err_set(err, ERR_INPUT, "'position': a number is expected");
+	if (promise != NULL && (!json_is_integer(promise) ||
+				json_integer_value(promise) <= json_integer_value(position)))
+		return err_set(err, ERR_INPUT,
+			       "'promise': a number is expected, after the position");
 	if (!json_is_null(cut) && (!json_is_integer(cut) || json_integer_value(cut) < 0))
 		return err_set(err, ERR_INPUT, "'cut_bytes': a number or null is expected");
 	state->position = (uint64_t)json_integer_value(position);
+	state->promise = promise == NULL ? state->position : (uint64_t)json_integer_value(promise);
 	state->has_cut = !json_is_null(cut);
 	state->cut_bytes = state->has_cut ? (uint64_t)json_integer_value(cut) : 0;
 	return read_answers(json_object_get(json, "answers"), state, err);
@@ -390,6 +399,10 @@ static int check_state(const struct case_state *state, const struct trace *t, st
 		return err_set(err, ERR_INPUT,
 			       "state: position %" PRIu64 " of a trace of %zu operations",
 			       state->position, t->op_count);
+	if (state->promise > t->op_count)
+		return err_set(err, ERR_INPUT,
+			       "state: promise %" PRIu64 " of a trace of %zu operations",
+			       state->promise, t->op_count);
 	if (!state->has_cut)
 		return 0;
 	if (state->position == 0 || trace_at(t, state->position)->kind != OP_WRITE)

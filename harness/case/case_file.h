@@ -21,8 +21,9 @@ enum {
 };
 
 struct case_state {
-	uint64_t position;
-	bool has_cut; /* the operation at `position` was cut after cut_bytes */
+	uint64_t position; /* of the disk */
+	uint64_t promise;  /* of the crash; later than the disk's where it lags behind (D8) */
+	bool has_cut;	   /* the operation at `position` was cut after cut_bytes */
 	uint64_t cut_bytes;
 	uint32_t *answers;
 	size_t answer_count;

@@ -3,6 +3,7 @@
 
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
+#include "faultinject/base/hash.h"
 #include "faultinject/vfs.h"
 #include "harness/drive/memo.h"
 #include "harness/drive/watch.h"
@@ -11,13 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An observation made, and the last crash point at which it was judged. */
-struct known_observation {
-	struct observation observation;
-	bool judged;
-	struct explore_point point;
-	struct examined result;
-	struct verdict verdicts[JUDGE_VERDICTS_MAX];
+/* What an observation was found to be at a promise; open addressing, keyed by both. */
+struct judged {
+	uint32_t observation; /* + 1; 0 = empty slot */
+	enum grade grade;
+	uint64_t promise, lost;
 };
 
 struct examiner {
@@ -27,8 +26,11 @@ struct examiner {
 	struct judge *judge;
 	struct history *history;
 	struct memo *memo;
-	struct known_observation **known; /* owned; memo values index it */
+	struct observation *known; /* owned; memo values index it */
 	size_t known_count, known_cap;
+	struct judged *judged; /* owned; power of two */
+	size_t judged_count, judged_cap;
+	struct verdict verdicts[JUDGE_VERDICTS_MAX]; /* of the last judgement */
 	struct finding findings[EXAMINE_FINDINGS_MAX];
 	size_t finding_count;
 	enum grade grade;
@@ -77,18 +79,17 @@ static size_t observe_state(struct examiner *e, struct storage *storage, struct 
 	}
 
 	size_t index = 0;
-	while (index < e->known_count && e->known[index]->observation.id != o.id)
+	while (index < e->known_count && e->known[index].id != o.id)
 		index++;
 	if (index == e->known_count) {
 		e->known = xgrow(e->known, e->known_count, &e->known_cap, sizeof *e->known);
-		e->known[e->known_count] = xcalloc(1, sizeof **e->known);
-		e->known[e->known_count++]->observation = o;
+		e->known[e->known_count++] = o;
 	} else {
 		observation_release(&o);
 	}
 	/* A failure may come from what the recovering connection had cached, which no look shows.
 	 */
-	if (memorable && e->known[index]->observation.rc == 0)
+	if (memorable && e->known[index].rc == 0)
 		memo_add(e->memo, disk, root, (uint32_t)index);
 	return index;
 }
@@ -173,6 +174,8 @@ int examiner_create(const struct subject *subject, const struct trace_index *ix,
 	e->ix = ix;
 	e->grade = GRADE_DURABLE;
 	e->memo = memo_create();
+	e->judged_cap = 256;
+	e->judged = xcalloc(e->judged_cap, sizeof *e->judged);
 	e->judge = create_judge(subject, show_data);
 	observer_init(&e->observer, subject, judge_probes(e->judge));
 	paths[0] = subject->database;
@@ -193,11 +196,10 @@ void examiner_free(struct examiner *e)
 {
 	if (e == NULL)
 		return;
-	for (size_t i = 0; i < e->known_count; i++) {
-		observation_release(&e->known[i]->observation);
-		free(e->known[i]);
-	}
+	for (size_t i = 0; i < e->known_count; i++)
+		observation_release(&e->known[i]);
 	free(e->known);
+	free(e->judged);
 	for (size_t i = 0; i < e->finding_count; i++)
 		free(e->findings[i].answers);
 	history_free(e->history);
@@ -217,28 +219,50 @@ const struct judge *examiner_judge(const struct examiner *e)
 	return e->judge;
 }
 
-/* Judges an observation at a crash point, once for each. */
-static const struct examined *judge_state(struct examiner *e, size_t index,
-					  const struct explore_point *point)
+static struct judged *judged_slot(struct judged *slots, size_t cap, size_t index, uint64_t promise)
 {
-	struct known_observation *k = e->known[index];
+	size_t i = (size_t)hash_mix(index, promise) & (cap - 1);
 
-	if (k->judged && k->point.position == point->position &&
-	    k->point.cut_bytes == point->cut_bytes)
-		return &k->result;
-	k->judged = true;
-	k->point = *point;
-	k->result.outcome = k->observation.id;
-	k->result.verdicts = k->verdicts;
-	k->result.verdict_count =
-	    judge_observation(e->judge, e->history, point->position, &k->observation, k->verdicts,
-			      JUDGE_VERDICTS_MAX, &k->result.grade, &k->result.lost);
-	return &k->result;
+	while (slots[i].observation != 0 &&
+	       (slots[i].observation != index + 1 || slots[i].promise != promise))
+		i = (i + 1) & (cap - 1);
+	return &slots[i];
+}
+
+/* Judges an observation at a promise, once for each: *ret_verdicts is 0 when it was judged there
+ * before, and then nothing in it is news. */
+static const struct judged *judge_state(struct examiner *e, size_t index, uint64_t promise,
+					size_t *ret_verdicts)
+{
+	struct judged *slot = judged_slot(e->judged, e->judged_cap, index, promise);
+
+	*ret_verdicts = 0;
+	if (slot->observation != 0)
+		return slot;
+	if (2 * ++e->judged_count > e->judged_cap) {
+		size_t cap = 2 * e->judged_cap;
+		struct judged *slots = xcalloc(cap, sizeof *slots);
+		for (size_t i = 0; i < e->judged_cap; i++)
+			if (e->judged[i].observation != 0)
+				*judged_slot(slots, cap, e->judged[i].observation - 1,
+					     e->judged[i].promise) = e->judged[i];
+		free(e->judged);
+		e->judged = slots;
+		e->judged_cap = cap;
+		slot = judged_slot(slots, cap, index, promise);
+	}
+	slot->observation = (uint32_t)index + 1;
+	slot->promise = promise;
+	*ret_verdicts =
+	    judge_observation(e->judge, e->history, promise, &e->known[index], e->verdicts,
+			      JUDGE_VERDICTS_MAX, &slot->grade, &slot->lost);
+	return slot;
 }
 
 /* Keeps the first finding of an oracle and grade, or a later one that lost more. */
 static void keep_finding(struct examiner *e, const struct verdict *v, uint64_t lost,
-			 const struct explore_point *point, const struct choice *choice)
+			 const struct explore_point *point, uint64_t promise,
+			 const struct choice *choice)
 {
 	struct finding *f = NULL;
 
@@ -256,7 +280,9 @@ static void keep_finding(struct examiner *e, const struct verdict *v, uint64_t l
 	free(f->answers);
 	*f = (struct finding){.verdict = *v,
 			      .lost = lost,
-			      .point = *point,
+			      .position = point->position,
+			      .cut_bytes = point->cut_bytes,
+			      .promise = promise,
 			      .answer_count = choice->count,
 			      .recovery = e->recoveries};
 	f->answers = xmalloc(choice->count * sizeof *f->answers);
@@ -278,9 +304,20 @@ int examiner_examine(void *ctx, const struct explore_point *point, struct crashd
 		*ret_next = EXPLORE_STOP_ALL; /* half an observation says nothing */
 		return 0;
 	}
-	e->last = *judge_state(e, index, point);
-	for (size_t i = 0; i < e->last.verdict_count; i++)
-		keep_finding(e, &e->last.verdicts[i], e->last.lost, point, choice);
+	e->last = (struct examined){.outcome = e->known[index].id, .grade = GRADE_DURABLE};
+	for (size_t i = 0; i < point->promise_count; i++) {
+		size_t verdicts;
+		const struct judged *j = judge_state(e, index, point->promises[i], &verdicts);
+		for (size_t k = 0; k < verdicts; k++)
+			keep_finding(e, &e->verdicts[k], j->lost, point, point->promises[i],
+				     choice);
+		if (j->grade < e->last.grade)
+			e->last.grade = j->grade;
+		if (j->lost > e->last.lost)
+			e->last.lost = j->lost;
+		e->last.verdicts = e->verdicts;
+		e->last.verdict_count = verdicts;
+	}
 	if (e->last.grade < e->grade)
 		e->grade = e->last.grade;
 	if (e->last.lost > e->lost_max)
@@ -290,18 +327,17 @@ int examiner_examine(void *ctx, const struct explore_point *point, struct crashd
 }
 
 int examiner_examine_storage(struct examiner *e, struct storage *storage, uint64_t position,
-			     uint64_t *ret_outcome, enum grade *ret_grade, uint64_t *ret_lost,
-			     struct err *err)
+			     uint64_t promise, uint64_t *ret_outcome, enum grade *ret_grade,
+			     uint64_t *ret_lost, struct err *err)
 {
-	struct explore_point point = {position, SIZE_MAX};
+	size_t index = observe_state(e, storage, NULL, position), verdicts;
 
-	size_t index = observe_state(e, storage, NULL, position);
 	if (index == SIZE_MAX)
 		return err_set(err, ERR_INTERRUPTED, "stopped");
-	const struct examined *x = judge_state(e, index, &point);
-	*ret_outcome = x->outcome;
-	*ret_grade = x->grade;
-	*ret_lost = x->lost;
+	const struct judged *j = judge_state(e, index, promise, &verdicts);
+	*ret_outcome = e->known[index].id;
+	*ret_grade = j->grade;
+	*ret_lost = j->lost;
 	return 0;
 }
 

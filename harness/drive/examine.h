@@ -21,7 +21,9 @@ enum {
 struct finding {
 	struct verdict verdict;
 	uint64_t lost;
-	struct explore_point point;
+	uint64_t position; /* of the disk */
+	size_t cut_bytes;
+	uint64_t promise;  /* what was broken had been promised by then */
 	uint32_t *answers; /* owned */
 	size_t answer_count;
 	uint64_t recovery; /* the how-manieth recovery found it */
@@ -45,18 +47,19 @@ const struct judge *examiner_judge(const struct examiner *e);
 int examiner_examine(void *ctx, const struct explore_point *point, struct crashdisk *disk,
 		     const struct choice *choice, enum explore_next *ret_next, struct err *err);
 
-/* Examines a state that is certain: recovers on `storage`, judges at `position`. *ret_outcome
- * identifies what was observed; used by the enumerator's tests. */
+/* Examines a state that is certain: the disk of `position`, held against what had been promised by
+ * `promise`. *ret_outcome identifies what was observed; used by the enumerator's tests. */
 int examiner_examine_storage(struct examiner *e, struct storage *storage, uint64_t position,
-			     uint64_t *ret_outcome, enum grade *ret_grade, uint64_t *ret_lost,
-			     struct err *err);
+			     uint64_t promise, uint64_t *ret_outcome, enum grade *ret_grade,
+			     uint64_t *ret_lost, struct err *err);
 
 /* Results so far. Borrowed. */
 enum grade examiner_grade(const struct examiner *e); /* the worst; GRADE_DURABLE at the start */
 uint64_t examiner_lost_max(const struct examiner *e);
 size_t examiner_findings(const struct examiner *e, const struct finding **ret_findings);
 
-/* What the last examined state was: its outcome and grade (equivalence test, replay). */
+/* What the last examined state was: its outcome and worst grade (equivalence test, replay). The
+ * verdicts are those of the last promise, and none when it was judged there before. */
 struct examined {
 	uint64_t outcome;
 	enum grade grade;

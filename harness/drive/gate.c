@@ -123,9 +123,10 @@ static void keep_case(struct gate *g, const struct subject *subject, const struc
 	struct case_file c = {
 	    .subject = (struct subject *)(uintptr_t)subject,
 	    .trace = (struct trace *)(uintptr_t)t,
-	    .state = {.position = f->point.position,
-		      .has_cut = f->point.cut_bytes != SIZE_MAX,
-		      .cut_bytes = f->point.cut_bytes == SIZE_MAX ? 0 : f->point.cut_bytes,
+	    .state = {.position = f->position,
+		      .promise = f->promise,
+		      .has_cut = f->cut_bytes != SIZE_MAX,
+		      .cut_bytes = f->cut_bytes == SIZE_MAX ? 0 : f->cut_bytes,
 		      .answers = f->answers,
 		      .answer_count = f->answer_count},
 	    .finding = {.oracle = (char *)(uintptr_t)f->verdict.oracle,
@@ -258,9 +259,9 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	uint32_t sector_size;
 	struct trace_index *ix = NULL;
 	struct examiner *e = NULL;
-	struct explore_point *points = NULL;
+	struct explore_points points = {0};
 	uint64_t *extra = NULL;
-	size_t extra_count = 0, point_count;
+	size_t extra_count = 0;
 	struct explore_stats stats;
 	struct exploration x = {.gate = g, .id = subject->id, .begin_ns = gate_now_ns()};
 	struct explore_callbacks callbacks = {
@@ -278,8 +279,8 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 		goto out;
 	x.examiner = e;
 	history_points(examiner_history(e), &extra, &extra_count);
-	explore_points(ix, &model, extra, extra_count, &points, &point_count);
-	rc = explore(ix, &model, points, point_count, &callbacks, &stats, err);
+	explore_points(ix, &model, extra, extra_count, &points);
+	rc = explore(ix, &model, points.items, points.count, &callbacks, &stats, err);
 
 	ret->grade = examiner_grade(e);
 	ret->exhaustive = stats.exhaustive && !t->torn;
@@ -312,7 +313,7 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	}
 out:
 	free(extra);
-	free(points);
+	explore_points_release(&points);
 	examiner_free(e);
 	trace_index_free(ix);
 	explore_stats_release(&stats);
@@ -364,7 +365,8 @@ int gate_replay(const struct case_file *c, const struct gate_replay *options,
 	struct trace_index *ix = NULL;
 	struct examiner *e = NULL;
 	struct explore_point point = {c->state.position,
-				      c->state.has_cut ? (size_t)c->state.cut_bytes : SIZE_MAX};
+				      c->state.has_cut ? (size_t)c->state.cut_bytes : SIZE_MAX,
+				      &c->state.promise, 1};
 	struct replay r = {.options = options};
 	struct explore_callbacks callbacks = {.examine = examine_again, .ctx = &r};
 	int rc = resolve_model(c->subject, c->trace, &model, &sector_size, err);

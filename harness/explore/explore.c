@@ -173,6 +173,7 @@ static int run_pending(struct search *s, enum explore_next *ret_next, struct err
 static int count_run(struct search *s)
 {
 	crashdisk_weight(s->disk, s->weight);
+	mpz_mul_ui(s->weight, s->weight, s->point->promise_count);
 	mpz_add(s->covered, s->covered, s->weight);
 	return 0;
 }
@@ -191,6 +192,7 @@ static int explore_one(struct search *s, bool *ret_whole, enum explore_next *ret
 	*ret_whole = false;
 	crashdisk_open(s->disk, s->point->position, s->point->cut_bytes);
 	crashdisk_total(s->disk, total);
+	mpz_mul_ui(total, total, s->point->promise_count);
 	mpz_add(stats->states, stats->states, total);
 	if (crashdisk_limited(s->disk)) {
 		rc = err_set(

@@ -24,12 +24,28 @@ enum {
 						 * and the answers of the runs they belong to */
 };
 
-/* One crash point: all positions with the same disk state are one, and `position` is the last of
- * them, where the most has been promised. */
+/*
+ * One crash point. All positions with the same disk state are one, and `position` is the last of
+ * them, where the most has been promised.
+ *
+ * A state is held against what had been promised by the time of the crash. That is `position`
+ * itself, except where a disk may lag behind (fsync=barrier, D8): a crash at any of `promises` may
+ * leave the disk of `position`. Counting: an assignment at two promises is two states.
+ */
 struct explore_point {
 	uint64_t position;
-	size_t cut_bytes; /* SIZE_MAX, or the bytes of a cut write (D11) */
+	size_t cut_bytes;	  /* SIZE_MAX, or the bytes of a cut write (D11) */
+	const uint64_t *promises; /* positions, ascending; borrowed from the list */
+	size_t promise_count;	  /* at least 1 */
 };
+
+struct explore_points {
+	struct explore_point *items; /* owned, ascending */
+	size_t count;
+	uint64_t *promises; /* owned */
+};
+
+void explore_points_release(struct explore_points *p);
 
 /* What a run found out, as far as the search is concerned. */
 enum explore_next {
@@ -68,9 +84,9 @@ void explore_stats_release(struct explore_stats *s);
 /* The crash points of a trace under a model, ascending. Power loss: before each effective SYNC and
  * DIRSYNC, at each of `extra` (promises, first writes of transactions: history_points()), at the
  * end. Process crash: between all storage operations, and at page boundaries inside writes (D11).
- * In between, what the disk may hold only grows and so do the promises. Owned by the caller. */
+ * In between, what the disk may hold only grows and so do the promises. The caller releases. */
 void explore_points(const struct trace_index *ix, const struct model *model, const uint64_t *extra,
-		    size_t extra_count, struct explore_point **ret_points, size_t *ret_count);
+		    size_t extra_count, struct explore_points *ret);
 
 /* Explores the points. ERR_HARNESS when the accounting does not add up or a run diverged from its
  * prefix (the message names the question). */

@@ -23,7 +23,7 @@ struct point_list {
 static void add_point(struct point_list *list, uint64_t position, size_t cut_bytes)
 {
 	list->items = xgrow(list->items, list->count, &list->cap, sizeof *list->items);
-	list->items[list->count++] = (struct explore_point){position, cut_bytes};
+	list->items[list->count++] = (struct explore_point){position, cut_bytes, NULL, 1};
 }
 
 /* The operation at `position` changes what a crash can leave. */
@@ -52,18 +52,11 @@ static void process_crash_points(const struct trace_index *ix, const struct mode
 	add_point(list, t->op_count, SIZE_MAX);
 }
 
-void explore_points(const struct trace_index *ix, const struct model *model, const uint64_t *extra,
-		    size_t extra_count, struct explore_point **ret_points, size_t *ret_count)
+static void power_loss_points(const struct trace_index *ix, const struct model *model,
+			      const uint64_t *extra, size_t extra_count, struct point_list *list)
 {
 	const struct trace *t = ix->trace;
-	struct point_list list = {0};
 
-	if (model->process_crash) {
-		process_crash_points(ix, model, &list);
-		*ret_points = list.items;
-		*ret_count = list.count;
-		return;
-	}
 	/* Walks once; `wanted` is set while the present stretch of equal disks holds a crash
 	 * point. */
 	size_t next_extra = 0;
@@ -72,7 +65,7 @@ void explore_points(const struct trace_index *ix, const struct model *model, con
 		if (p > 0 && changes_disk(ix, model, p)) {
 			const struct op *op = trace_at(t, p);
 			if (wanted || op->kind == OP_SYNC_END || op->kind == OP_DIRSYNC_END)
-				add_point(&list, p - 1, SIZE_MAX);
+				add_point(list, p - 1, SIZE_MAX);
 			wanted = false;
 		}
 		while (next_extra < extra_count && extra[next_extra] <= p) {
@@ -81,7 +74,30 @@ void explore_points(const struct trace_index *ix, const struct model *model, con
 			next_extra++;
 		}
 	}
-	add_point(&list, t->op_count, SIZE_MAX);
-	*ret_points = list.items;
-	*ret_count = list.count;
+	add_point(list, t->op_count, SIZE_MAX);
+}
+
+void explore_points(const struct trace_index *ix, const struct model *model, const uint64_t *extra,
+		    size_t extra_count, struct explore_points *ret)
+{
+	struct point_list list = {0};
+
+	if (model->process_crash)
+		process_crash_points(ix, model, &list);
+	else
+		power_loss_points(ix, model, extra, extra_count, &list);
+	ret->items = list.items;
+	ret->count = list.count;
+	ret->promises = xmalloc(list.count * sizeof *ret->promises);
+	for (size_t i = 0; i < list.count; i++) {
+		ret->promises[i] = list.items[i].position;
+		ret->items[i].promises = &ret->promises[i];
+	}
+}
+
+void explore_points_release(struct explore_points *p)
+{
+	free(p->items);
+	free(p->promises);
+	*p = (struct explore_points){0};
 }

@@ -63,7 +63,7 @@ struct case_file *sample_case_with_producer(const char *producer)
 
 	c->subject = sample_subject();
 	c->trace = sample_trace(producer);
-	c->state.position = SAMPLE_WRITE;
+	c->state.position = c->state.promise = SAMPLE_WRITE;
 	c->state.has_cut = true;
 	c->state.cut_bytes = 2;
 	c->state.answers = xmalloc(sizeof answers);

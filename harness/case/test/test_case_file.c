@@ -87,6 +87,7 @@ static void expect_same(const struct case_file *a, const struct case_file *b)
 	json_decref(y);
 	expect_same_trace(a->trace, b->trace);
 	assert_int_equal(a->state.position, b->state.position);
+	assert_int_equal(a->state.promise, b->state.promise);
 	assert_int_equal(a->state.has_cut, b->state.has_cut);
 	assert_int_equal(a->state.cut_bytes, b->state.cut_bytes);
 	assert_int_equal(a->state.answer_count, b->state.answer_count);
@@ -135,7 +136,7 @@ static void test_round_trip(void **state)
 	c = sample_case();
 	c->state.has_cut = false;
 	c->state.cut_bytes = 0;
-	c->state.position = 0;
+	c->state.position = c->state.promise = 0;
 	c->state.answer_count = 0;
 	c->finding.grade = GRADE_NONE;
 	set_string(&c->finding.message, "");
@@ -374,6 +375,11 @@ static void test_json_fields(void **state)
 	    {"\"position\":2", "\"position\":3", "only a write can be cut"},
 	    {"\"position\":2", "\"position\":0", "only a write can be cut"},
 	    {"\"position\":2", "\"where\":2", "position"},
+	    {"\"position\":2", "\"position\":2,\"promise\":4", "promise 4 of a trace of 3"},
+	    {"\"position\":2", "\"position\":2,\"promise\":2", "after the position"},
+	    {"\"position\":2", "\"position\":2,\"promise\":1", "after the position"},
+	    {"\"position\":2", "\"position\":2,\"promise\":null", "promise"},
+	    {"\"position\":2", "\"position\":2,\"vow\":3", "unknown key"},
 	    {"\"cut_bytes\":2", "\"cut_bytes\":6", "beyond its end"},
 	    {"\"cut_bytes\":2", "\"cut_bytes\":-1", "cut_bytes"},
 	    {"\"cut_bytes\":2", "\"cut_bytes\":false", "cut_bytes"},
@@ -428,7 +434,10 @@ static void test_cut_bounds(void **state)
 	c = sample_case();
 	c->state.has_cut = false;
 	c->state.cut_bytes = 0;
-	c->state.position = SAMPLE_OPS;
+	c->state.position = c->state.promise = SAMPLE_OPS;
+	expect_round_trip(c);
+	c = sample_case();
+	c->state.promise = SAMPLE_OPS;
 	expect_round_trip(c);
 }
 
@@ -544,6 +553,7 @@ static void test_token_differs(void **state)
 			break;
 		case 4:
 			c->state.position++;
+			c->state.promise++;
 			break;
 		case 5:
 			c->state.cut_bytes++;

@@ -349,7 +349,7 @@ static void test_save_limits(void **state)
 	expect_said(err.message, "answers");
 	assert_int_equal(case_file_save(c, f->cases, NULL), ERR_LIMIT);
 	c->state.answer_count = 1;
-	c->state.position = SAMPLE_OPS + 1;
+	c->state.position = c->state.promise = SAMPLE_OPS + 1;
 	assert_int_equal(case_file_save(c, f->cases, &err), ERR_LIMIT);
 	assert_int_equal(entries(f->top), 0);
 	case_file_free(c);

@@ -106,8 +106,9 @@ static int visit(void *ctx, const struct enumerate_file *files, size_t count, st
 	disk_clear(brute->disk);
 	for (size_t i = 0; i < count; i++)
 		disk_put(brute->disk, files[i].path, files[i].data, files[i].size);
-	int rc = examiner_examine_storage(brute->examiner, disk_storage(brute->disk),
-					  brute->position, &outcome, &grade, &lost, err);
+	int rc =
+	    examiner_examine_storage(brute->examiner, disk_storage(brute->disk), brute->position,
+				     brute->position, &outcome, &grade, &lost, err);
 	if (rc == 0)
 		add_outcome(&brute->set, outcome, grade);
 	return rc;
@@ -123,9 +124,9 @@ static uint64_t compare(const struct subject *subject, const struct trace *t, ui
 	struct err err = ERR_INIT;
 	struct trace_index *ix;
 	struct examiner *lazy, *brute;
-	struct explore_point *points;
+	struct explore_points points;
 	uint64_t *extra, states = 0;
-	size_t extra_count, count, compared = 0;
+	size_t extra_count, compared = 0;
 	struct model model;
 	struct outcome_set all_lazy = {0}, all_brute = {0};
 
@@ -134,22 +135,22 @@ static uint64_t compare(const struct subject *subject, const struct trace *t, ui
 	assert_int_equal(examiner_create(subject, ix, false, &lazy, &err), 0);
 	assert_int_equal(examiner_create(subject, ix, false, &brute, &err), 0);
 	history_points(examiner_history(lazy), &extra, &extra_count);
-	explore_points(ix, &model, extra, extra_count, &points, &count);
-	for (size_t i = 0; i < count; i++) {
+	explore_points(ix, &model, extra, extra_count, &points);
+	for (size_t i = 0; i < points.count; i++) {
 		struct lazy_ctx l = {.examiner = lazy};
-		struct brute_ctx b = {brute, disk_create(), points[i].position, {0}};
+		struct brute_ctx b = {brute, disk_create(), points.items[i].position, {0}};
 		struct explore_callbacks callbacks = {.examine = examine_all, .ctx = &l};
 		struct explore_stats stats;
 		uint64_t n;
 		explore_stats_init(&stats);
-		int rc = enumerate_states(t, &model, sector, points[i].position, STATES_MAX, visit,
-					  &b, &n, &err);
+		int rc = enumerate_states(t, &model, sector, points.items[i].position, STATES_MAX,
+					  visit, &b, &n, &err);
 		if (rc == 0) {
-			if (explore(ix, &model, &points[i], 1, &callbacks, &stats, &err) != 0)
+			if (explore(ix, &model, &points.items[i], 1, &callbacks, &stats, &err) != 0)
 				fail_msg("%s: %s", subject->id, err.message);
 			assert_true(mpz_cmp_ui(stats.states, n) == 0);
 			assert_true(stats.exhaustive);
-			assert_equal(&l.set, &b.set, subject->id, points[i].position);
+			assert_equal(&l.set, &b.set, subject->id, points.items[i].position);
 			states += n;
 			compared++;
 		} else {
@@ -165,7 +166,7 @@ static uint64_t compare(const struct subject *subject, const struct trace *t, ui
 		explore_stats_release(&stats);
 	}
 	/* Crash points cover what lies between them. Only meaningful when none was too large. */
-	for (uint64_t p = 0; every_position && compared == count && p <= t->op_count; p++) {
+	for (uint64_t p = 0; every_position && compared == points.count && p <= t->op_count; p++) {
 		struct brute_ctx b = {brute, disk_create(), p, {0}};
 		uint64_t n;
 		assert_int_equal(
@@ -176,13 +177,13 @@ static uint64_t compare(const struct subject *subject, const struct trace *t, ui
 		free(b.set.items);
 		disk_free(b.disk);
 	}
-	if (every_position && compared == count)
+	if (every_position && compared == points.count)
 		assert_equal(&all_lazy, &all_brute, subject->id, UINT64_MAX);
 	assert_true(compared > 0);
 	free(all_lazy.items);
 	free(all_brute.items);
 	free(extra);
-	free(points);
+	explore_points_release(&points);
 	examiner_free(lazy);
 	examiner_free(brute);
 	trace_index_free(ix);

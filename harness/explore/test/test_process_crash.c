@@ -154,12 +154,11 @@ static void test_every_operation_and_page(void **state)
 		static struct states brute, lazy;
 		struct explore_callbacks callbacks = {.examine = examine, .ctx = &lazy};
 		struct explore_stats stats;
-		struct explore_point *points;
+		struct explore_points points;
 		struct trace_index *ix;
 		struct model model;
 		struct err err = ERR_INIT;
 		struct prng r;
-		size_t count;
 
 		prng_init(&r, seed, "process-crash");
 		brute.count = lazy.count = 0;
@@ -168,9 +167,10 @@ static void test_every_operation_and_page(void **state)
 			step(&r, t, images, inodes, &brute);
 		assert_int_equal(model_find("process-crash", &model, &err), 0);
 		assert_int_equal(trace_index_build(t, seed % 2 == 0 ? 512 : 4096, &ix, &err), 0);
-		explore_points(ix, &model, NULL, 0, &points, &count);
+		explore_points(ix, &model, NULL, 0, &points);
 		explore_stats_init(&stats);
-		assert_int_equal(explore(ix, &model, points, count, &callbacks, &stats, &err), 0);
+		assert_int_equal(
+		    explore(ix, &model, points.items, points.count, &callbacks, &stats, &err), 0);
 		assert_true(stats.exhaustive);
 		assert_int_equal(lazy.count, brute.count);
 		assert_memory_equal(lazy.items, brute.items, lazy.count * sizeof lazy.items[0]);
@@ -178,7 +178,7 @@ static void test_every_operation_and_page(void **state)
 		total += brute.count;
 		cuts += brute.count - OPS - 1;
 		explore_stats_release(&stats);
-		free(points);
+		explore_points_release(&points);
 		free(images);
 		trace_index_free(ix);
 		trace_free(t);

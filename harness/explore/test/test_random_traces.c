@@ -290,7 +290,7 @@ static size_t compare_trace(uint64_t seed, const char *model_name, uint32_t sect
 	for (uint64_t p = 0; p <= t->op_count; p++) {
 		static struct context lazy, brute;
 		uint64_t reader = seed * 31 + p, n;
-		struct explore_point point = {p, SIZE_MAX};
+		struct explore_point point = {p, SIZE_MAX, &p, 1};
 		struct explore_callbacks callbacks = {.examine = examine, .ctx = &lazy};
 		struct explore_stats stats;
 		if (has_link(t) && reader_writes(reader))
@@ -351,10 +351,9 @@ static void test_points_cover_all_positions(void **state)
 		struct trace_index *ix = NULL;
 		struct model model;
 		struct err err = ERR_INIT;
-		struct explore_point *points;
+		struct explore_points points;
 		struct explore_stats stats;
 		struct explore_callbacks callbacks = {.examine = examine, .ctx = &lazy};
-		size_t count;
 		bool whole = !has_link(t);
 		assert_int_equal(model_find("strict-posix", &model, &err), 0);
 		assert_int_equal(trace_index_build(t, 512, &ix, &err), 0);
@@ -365,11 +364,12 @@ static void test_points_cover_all_positions(void **state)
 			whole =
 			    enumerate_states(t, &model, 512, p, 1000, visit, &brute, &n, &err) == 0;
 		}
-		explore_points(ix, &model, NULL, 0, &points, &count);
+		explore_points(ix, &model, NULL, 0, &points);
 		if (whole) {
 			explore_stats_init(&stats);
-			assert_int_equal(
-			    explore(ix, &model, points, count, &callbacks, &stats, &err), 0);
+			assert_int_equal(explore(ix, &model, points.items, points.count, &callbacks,
+						 &stats, &err),
+					 0);
 			explore_stats_release(&stats);
 			qsort(lazy.seen.items, lazy.seen.count, sizeof(uint64_t), compare_ids);
 			qsort(brute.seen.items, brute.seen.count, sizeof(uint64_t), compare_ids);
@@ -380,10 +380,10 @@ static void test_points_cover_all_positions(void **state)
 				    "seed %llu: %zu outcomes at crash points, %zu at all positions",
 				    (unsigned long long)seed, lazy.seen.count, brute.seen.count);
 			compared++;
-			points_total += count;
+			points_total += points.count;
 			positions_total += t->op_count + 1;
 		}
-		free(points);
+		explore_points_release(&points);
 		trace_index_free(ix);
 		trace_free(t);
 	}
