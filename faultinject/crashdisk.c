@@ -29,14 +29,14 @@ const struct point_inode *crashdisk_point_inode(struct crashdisk *cd, uint32_t i
 		return pi;
 	pi->point = cd->point;
 	pi->weighed = false;
-	if (cd->model.process_crash)
-		pi->durable = crashdisk_process_position(cd);
-	else if (cd->model.fsync == MODEL_FSYNC_LIES)
-		pi->durable = 0;
-	else
-		pi->durable = index_durable(in->syncs, in->sync_count, cd->position);
-	uint64_t until = cd->model.process_crash ? pi->durable : cd->position;
-	pi->meta_first = index_meta_until(in, pi->durable);
+	uint64_t until = cd->position;
+	if (cd->model.process_crash) {
+		until = pi->durable = pi->meta_durable = crashdisk_process_position(cd);
+	} else {
+		pi->durable = index_data_durable(cd->ix, inode, until);
+		pi->meta_durable = index_meta_durable(cd->ix, inode, until);
+	}
+	pi->meta_first = index_meta_until(in, pi->meta_durable);
 	pi->meta_count = index_meta_until(in, until) - pi->meta_first;
 	return pi;
 }
@@ -66,7 +66,7 @@ void crashdisk_candidates(struct crashdisk *cd, uint32_t inode, size_t t, uint32
 	ret->sector = s;
 	ret->low = base == NULL ? 0 : (uint32_t)(base - s->versions) + 1;
 	ret->base = base != NULL && base->kind == INDEX_DROP ? NULL : base;
-	ret->surviving = t == 0 ? pi->durable : in->metas[pi->meta_first + t - 1].position;
+	ret->surviving = t == 0 ? pi->meta_durable : in->metas[pi->meta_first + t - 1].position;
 	for (ret->high = ret->low; ret->high < s->count; ret->high++) {
 		const struct index_version *v = &s->versions[ret->high];
 		if (v->position > until)
@@ -80,8 +80,14 @@ void crashdisk_candidates(struct crashdisk *cd, uint32_t inode, size_t t, uint32
 			ret->masked = false;
 		} else if (v->kind == INDEX_CUT && survived) {
 			ret->masked = true;
+		} else if (v->with_size && survived) {
+			ret->base = v;
+			ret->low = ret->high + 1;
+			ret->masked = false;
 		}
 	}
+	if (ret->base == NULL && ret->low < ret->high)
+		ret->hole = s->versions[ret->low].hole;
 }
 
 const uint8_t *crashdisk_candidate(struct crashdisk *cd, const struct candidates *c, uint32_t k,
@@ -90,13 +96,14 @@ const uint8_t *crashdisk_candidate(struct crashdisk *cd, const struct candidates
 	uint32_t index = c->high - k; /* one above the version's index; == low: the base */
 	const struct index_version *v = index == c->low ? c->base : &c->sector->versions[index - 1];
 
-	if (v == NULL) {
+	const uint8_t *content = v == NULL ? c->hole : v->content;
+	if (content == NULL) {
 		*ret_id = cd->ix->zero_id;
 		return cd->ix->zero_sector;
 	}
-	*ret_id = v->id;
+	*ret_id = v == NULL ? hash64(content, cd->ix->sector_size, 0) : v->id;
 	if (!c->masked)
-		return v->content;
+		return content;
 	/* D5: a truncation inside the sector that survived zeroes the tail of older versions. */
 	uint32_t cut = cd->ix->sector_size;
 	for (uint32_t i = index; i < c->high; i++) {
@@ -105,9 +112,9 @@ const uint8_t *crashdisk_candidate(struct crashdisk *cd, const struct candidates
 			cut = later->cut;
 	}
 	if (cut == cd->ix->sector_size)
-		return v->content;
+		return content;
 	uint8_t *copy = arena_alloc(&cd->arena, cd->ix->sector_size);
-	memcpy(copy, v->content, cut);
+	memcpy(copy, content, cut);
 	memset(copy + cut, 0, cd->ix->sector_size - cut);
 	*ret_id = hash64(copy, cd->ix->sector_size, 0);
 	return copy;
@@ -133,6 +140,7 @@ struct run_inode *crashdisk_run_inode(struct crashdisk *cd, uint32_t inode)
 		ri->t = 0;
 		ri->path = 0;
 		ri->size = 0;
+		ri->line.run = 0;
 	}
 	return ri;
 }
@@ -159,6 +167,11 @@ static struct run_inode *decide_meta(struct crashdisk *cd, uint32_t inode)
 
 	if (ri->known)
 		return ri;
+	if (crashdisk_has_lines(cd)) {
+		ri->size = crashdisk_line_size(cd, inode);
+		ri->known = true;
+		return ri;
+	}
 	const struct point_inode *pi = crashdisk_point_inode(cd, inode);
 	uint32_t n = 0;
 	for (size_t t = 0; t <= pi->meta_count; t++)
@@ -213,6 +226,10 @@ static const struct run_sector *decide_sector(struct crashdisk *cd, uint32_t ino
 	rs->id = cd->ix->zero_id;
 	if (inode > cd->ix->trace->inode_count)
 		return rs;
+	if (crashdisk_has_lines(cd)) {
+		rs->content = crashdisk_line_sector(cd, inode, sector, &rs->id);
+		return rs;
+	}
 	struct candidates c;
 	crashdisk_candidates(cd, inode, ri->t, sector, &c);
 	uint32_t n = candidates_count(&c);
@@ -304,10 +321,12 @@ static int cd_access(struct storage *s, const char *path_text, bool *ret_yes)
 	if (cd->run_paths[path].run == cd->run || path > cd->ix->trace->name_count) {
 		uint32_t inode = crashdisk_decide_name(cd, path);
 		*ret_yes = inode != 0 && decide_meta(cd, inode)->size > 0;
+	} else if (crashdisk_has_lines(cd)) {
+		*ret_yes = crashdisk_line_access(cd, path);
 	} else {
 		/* Where names are tied, a file may be reached by another name in a state in which
 		 * this one is gone; half an answer would not say enough. */
-		if (cd->ix->groups[cd->ix->group_of_name[path]].name_count > 1)
+		if (cd->ix->groups[cd->ix->group_of_name[path]].tied)
 			(void)crashdisk_decide_name(cd, path);
 		crashdisk_access_answers(cd, path, &yes, &no, &newest);
 		if (yes && no) {
@@ -336,7 +355,7 @@ static int cd_open(struct storage *s, const char *path_text, bool create, uint32
 			return -ENOENT;
 		cd->pure = false;
 		inode = cd->run_inode_next++;
-		cd->run_paths[path] = (struct run_path){cd->run, inode};
+		cd->run_paths[path] = (struct run_path){cd->run, inode, true};
 		*ret_created = true;
 	}
 	crashdisk_run_inode(cd, inode)->path = path;
@@ -444,7 +463,7 @@ static int cd_unlink(struct storage *s, const char *path_text)
 	if (crashdisk_decide_name(cd, path) == 0)
 		return -ENOENT;
 	cd->pure = false;
-	cd->run_paths[path] = (struct run_path){cd->run, 0};
+	cd->run_paths[path] = (struct run_path){cd->run, 0, true};
 	return 0;
 }
 
@@ -511,6 +530,7 @@ void crashdisk_free(struct crashdisk *cd)
 	free(cd->run_groups);
 	free(cd->run_inodes);
 	free(cd->run_paths);
+	free(cd->segments);
 	free(cd->decisions);
 	free(cd->looks);
 	free(cd->answers);
@@ -551,30 +571,4 @@ void crashdisk_begin(struct crashdisk *cd, struct choice *choice)
 		ASSERT_OP(cd->cut_bytes, <=, op->size);
 		(void)cd_write(&cd->storage, op->inode, op->offset, op->data, cd->cut_bytes);
 	}
-}
-
-bool crashdisk_sync_effective(const struct trace_index *ix, const struct model *model,
-			      uint64_t position)
-{
-	const struct op *op = trace_at(ix->trace, position);
-
-	if (model->process_crash || model->fsync == MODEL_FSYNC_LIES)
-		return false;
-	if (op->kind == OP_SYNC_END) {
-		const struct index_inode *in = &ix->inodes[op->inode];
-		uint64_t before = index_durable(in->syncs, in->sync_count, position - 1);
-		uint64_t after = index_durable(in->syncs, in->sync_count, position);
-		if (index_meta_until(in, after) > index_meta_until(in, before))
-			return true;
-		for (size_t i = in->touch_count; i-- > 0 && in->touches[i].position > before;)
-			if (in->touches[i].position <= after)
-				return true;
-		return false;
-	}
-	if (op->kind == OP_DIRSYNC_END)
-		for (size_t i = 0; i < ix->group_count; i++)
-			if (index_group_durable(ix, &ix->groups[i], position, NULL) >
-			    index_group_durable(ix, &ix->groups[i], position - 1, NULL))
-				return true;
-	return false;
 }

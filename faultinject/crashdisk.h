@@ -7,8 +7,9 @@
  * looks at is a don't-care, and the run stands for all its values: crashdisk_weight() says for how
  * many assignments that is.
  *
- * Order of decisions (rules D5, D7): name, then the file's metadata prefix, then its sectors.
- * Answer 0 is the newest possibility, the last answer the oldest.
+ * Order of decisions (rules D5, D7): name, then the file's metadata prefix, then its sectors. Where
+ * a file, or everything, survives as one prefix of its operations (D4), a decision narrows an
+ * interval of prefix lengths. Answer 0 is the newest possibility, the last answer the oldest.
  *
  * Depth 1: what recovery itself writes is there at once and never lost.
  *
@@ -32,7 +33,8 @@
 
 struct crashdisk;
 
-/* `ix` is borrowed for the disk's life; the model is copied. */
+/* `ix` is borrowed for the disk's life; the model is copied: that of the index, or a process
+ * crash. */
 struct crashdisk *crashdisk_create(const struct trace_index *ix, const struct model *model);
 void crashdisk_free(struct crashdisk *cd); /* accepts NULL */
 
@@ -63,11 +65,6 @@ void crashdisk_total(struct crashdisk *cd, mpz_t ret);
 
 /* More states of tied names than this program counts; what was explored here is not everything. */
 bool crashdisk_limited(const struct crashdisk *cd);
-
-/* Is `position` (a SYNC_END or DIRSYNC_END) effective under the model: does it make anything
- * durable that was not? */
-bool crashdisk_sync_effective(const struct trace_index *ix, const struct model *model,
-			      uint64_t position);
 
 /*
  * The log of what a reader looked at. While it is on, every answer that could differ between crash

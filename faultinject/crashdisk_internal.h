@@ -11,10 +11,12 @@
 #include "faultinject/crashdisk.h"
 
 /* An inode at the present crash point. Its pending metadata operations are
- * metas[meta_first .. meta_first + meta_count); prefix t survives, 0 <= t <= meta_count. */
+ * metas[meta_first .. meta_first + meta_count); prefix t survives, 0 <= t <= meta_count. Where a
+ * file survives as a prefix of its pieces (D4), `line` is that choice, and there are none. */
 struct point_inode {
 	uint32_t point;
-	uint64_t durable; /* position: what is not after it is durable */
+	uint64_t durable;      /* position: content that is not after it is durable */
+	uint64_t meta_durable; /* position: the same for size and truncations; not before durable */
 	size_t meta_first, meta_count;
 	bool weighed;
 	mpz_t *weights; /* [t]: product over sectors of candidates; owned, meta_count + 1 */
@@ -31,6 +33,13 @@ struct point_group {
 };
 
 enum { POINT_ROWS_MAX = 1 << 16 }; /* states of one group of tied names */
+
+/* A prefix model's choice (D4): how many pieces of a line survive, `low` to `high`. Each look
+ * narrows it to where the looked-at thing is the same. */
+struct run_line {
+	uint32_t run;
+	size_t low, high;
+};
 
 enum run_filter {
 	RUN_ANY,
@@ -53,18 +62,19 @@ struct run_inode {
 	uint64_t size;
 	struct run_sector *sectors; /* owned; tagged by run */
 	uint32_t sector_cap;
+	struct run_line line; /* reorder=file */
 };
 
 struct run_group {
 	uint32_t run;
-	bool known;
-	size_t state;	/* when known: the newest member of the class that was chosen */
 	uint8_t *alive; /* [state]; arena; NULL = all */
 };
 
+/* A name whose file is known in this run: decided, or created or deleted by recovery itself. */
 struct run_path {
-	uint32_t run; /* tagged: recovery created or deleted this name */
+	uint32_t run;
 	uint32_t inode;
+	bool own; /* by recovery */
 };
 
 struct run_decision {
@@ -103,6 +113,10 @@ struct crashdisk {
 	struct run_path *run_paths; /* by path number */
 	size_t run_path_cap;
 
+	struct run_line run_line; /* reorder=none */
+	size_t *segments;	  /* owned; scratch of crashdisk_line.c */
+	size_t segment_cap;
+
 	struct run_decision *decisions; /* sectors decided in this run */
 	size_t decision_count, decision_cap;
 
@@ -120,10 +134,11 @@ struct crashdisk {
 };
 
 /* Candidates of one sector given prefix t (rules D3, D5, D6): versions[low..high) of the index,
- * and one base: a version, or NULL for zeros. `masked`: a surviving truncation cut older ones. */
+ * and one base: a version, or NULL for a hole. `masked`: a surviving truncation cut older ones. */
 struct candidates {
 	const struct index_sector *sector;
 	const struct index_version *base;
+	const uint8_t *hole; /* what shows when base is NULL; NULL = zeros */
 	uint32_t low, high;
 	bool masked;
 	uint64_t surviving; /* position of the last surviving metadata operation */
@@ -169,13 +184,34 @@ uint64_t crashdisk_process_position(const struct crashdisk *cd);
 
 /* Decides which file, if any, the path names; 0 = none. */
 uint32_t crashdisk_decide_name(struct crashdisk *cd, uint32_t path);
-/* The file that a known state of a group gives to a path. */
-uint32_t crashdisk_target(struct crashdisk *cd, size_t group, size_t state, uint32_t path);
 /* Keeps only those states and prefixes that agree with the answer of an access question. */
 void crashdisk_constrain_access(struct crashdisk *cd, uint32_t path, bool yes);
 /* What an undecided access question could be answered. */
 void crashdisk_access_answers(struct crashdisk *cd, uint32_t path, bool *ret_yes, bool *ret_no,
 			      bool *ret_newest);
+
+/* crashdisk_line.c: the same decisions where a file, or everything, survives as a prefix (D4). Each
+ * comes with a version that only looks: false when the answer is still open. */
+
+static inline bool crashdisk_has_lines(const struct crashdisk *cd)
+{
+	return !cd->model.process_crash && cd->model.reorder != MODEL_REORDER_ANY;
+}
+/* The number of prefixes that the run left open: of a file's line, or, with inode 0, of everything.
+ * `total`: before any decision. */
+size_t crashdisk_line_width(struct crashdisk *cd, uint32_t inode, bool total);
+uint64_t crashdisk_line_size(struct crashdisk *cd, uint32_t inode);
+bool crashdisk_line_peek_size(struct crashdisk *cd, uint32_t inode, uint64_t *ret_size);
+const uint8_t *crashdisk_line_sector(struct crashdisk *cd, uint32_t inode, uint32_t sector,
+				     uint64_t *ret_id);
+bool crashdisk_line_peek_sector(struct crashdisk *cd, uint32_t inode, uint32_t sector,
+				const uint8_t **ret_content, uint64_t *ret_id);
+/* reorder=none: which file a name of the trace stands for. */
+uint32_t crashdisk_line_name(struct crashdisk *cd, uint32_t path);
+bool crashdisk_line_peek_name(struct crashdisk *cd, uint32_t path, uint32_t *ret_inode);
+/* Does the path name a file that is not empty? */
+bool crashdisk_line_access(struct crashdisk *cd, uint32_t path);
+bool crashdisk_line_peek_access(struct crashdisk *cd, uint32_t path, bool *ret_yes);
 
 /* Records a look and its answer when the log is on. */
 void crashdisk_look_log(struct crashdisk *cd, uint8_t kind, uint32_t path, uint64_t offset,

@@ -41,11 +41,12 @@ static bool peek_inode(struct crashdisk *cd, uint32_t path, uint32_t *ret_inode)
 		*ret_inode = 0;
 		return true;
 	}
-	size_t group = cd->ix->group_of_name[path];
-	const struct run_group *rg = crashdisk_run_group(cd, group);
-	if (!rg->known)
+	if (crashdisk_has_lines(cd) && cd->model.reorder == MODEL_REORDER_NONE)
+		return crashdisk_line_peek_name(cd, path, ret_inode);
+	const struct point_group *pg = crashdisk_point_group(cd, cd->ix->group_of_name[path]);
+	if (pg->count != 1)
 		return false;
-	*ret_inode = crashdisk_target(cd, group, rg->state, path);
+	*ret_inode = pg->rows[crashdisk_column(cd, path)];
 	return true;
 }
 
@@ -53,7 +54,9 @@ static struct run_inode *peek_meta(struct crashdisk *cd, uint32_t inode)
 {
 	struct run_inode *ri = crashdisk_run_inode(cd, inode);
 
-	if (!ri->known && crashdisk_point_inode(cd, inode)->meta_count == 0) {
+	if (!ri->known && crashdisk_has_lines(cd)) {
+		ri->known = crashdisk_line_peek_size(cd, inode, &ri->size);
+	} else if (!ri->known && crashdisk_point_inode(cd, inode)->meta_count == 0) {
 		ri->known = true;
 		ri->t = 0;
 		ri->size = crashdisk_size_of(cd, inode, 0);
@@ -71,6 +74,12 @@ static const struct run_sector *peek_sector(struct crashdisk *cd, uint32_t inode
 		return rs;
 	if (inode > cd->ix->trace->inode_count)
 		return NULL;
+	if (crashdisk_has_lines(cd)) {
+		if (!crashdisk_line_peek_sector(cd, inode, sector, &rs->content, &rs->id))
+			return NULL;
+		rs->run = cd->run;
+		return rs;
+	}
 	crashdisk_candidates(cd, inode, ri->t, sector, &c);
 	if (candidates_count(&c) != 1)
 		return NULL;
@@ -117,6 +126,12 @@ bool crashdisk_peek(struct crashdisk *cd, const struct crashdisk_look *look, uin
 	if (look->kind == CRASHDISK_LOOK_ACCESS && cd->run_paths[look->path].run != cd->run &&
 	    look->path <= cd->ix->trace->name_count) {
 		bool yes, no, newest;
+		if (crashdisk_has_lines(cd)) {
+			if (!crashdisk_line_peek_access(cd, look->path, &yes))
+				return false;
+			*ret_answer = yes;
+			return true;
+		}
 		crashdisk_access_answers(cd, look->path, &yes, &no, &newest);
 		*ret_answer = yes;
 		return yes != no;

@@ -1,10 +1,10 @@
 /*
- * Which names survive (rule D7, namespace = any); see crashdisk.h.
+ * Which names survive (rule D7); see crashdisk.h.
  *
- * Of each name's pending operations a prefix survives, names independently of each other, and a
- * rename is atomic: it is in the prefix of both its names or of neither. For a name by itself the
- * states are the rows of the index. Names that a rename or a hard link ties are decided together:
- * their states are all sets of operations in which each has its predecessors on its own names.
+ * Of each name's, or each directory's, pending operations a prefix survives, and a rename is
+ * atomic: it is in the prefix of both or of neither. Where a group of names has one such domain,
+ * its states are the rows of the index. Otherwise they are all sets of operations in which each
+ * has its predecessors in its domains.
  */
 #include "faultinject/crashdisk_internal.h"
 
@@ -27,7 +27,7 @@ struct row_maker {
 };
 
 /* Adds the rows of all ways to go on from operation `k`, those in which it is lost first, so that
- * the last row of all is the newest. dead[column]: an operation on that name was lost. */
+ * the last row of all is the newest. dead[domain]: an operation of it was lost. */
 static void make_rows(struct row_maker *m, size_t k, const uint32_t *row, const uint8_t *dead)
 {
 	size_t n = m->g->name_count;
@@ -43,26 +43,21 @@ static void make_rows(struct row_maker *m, size_t k, const uint32_t *row, const 
 		memcpy(m->pg->own + m->pg->count++ * n, row, n * sizeof *row);
 		return;
 	}
-	const struct op *op = trace_at(m->cd->ix->trace, m->g->positions[k]);
-	uint32_t *next = xmalloc(n * sizeof *next);
-	uint8_t *next_dead = xmalloc(n);
-	bool possible = true;
-
-	for (size_t i = 0; i < n; i++)
-		if (index_op_names(op, m->g->names[i]))
-			possible = possible && dead[i] == 0;
+	const struct index_name_op *op = &m->g->ops[k];
 	if (!m->durable[k]) {
-		for (size_t i = 0; i < n; i++)
-			next_dead[i] = dead[i] || index_op_names(op, m->g->names[i]);
+		uint8_t *next_dead = xmalloc(m->g->domain_count);
+		memcpy(next_dead, dead, m->g->domain_count);
+		next_dead[op->domains[0]] = next_dead[op->domains[1]] = 1;
 		make_rows(m, k + 1, row, next_dead);
+		free(next_dead);
 	}
-	if (possible) {
+	if (!dead[op->domains[0]] && !dead[op->domains[1]]) {
+		uint32_t *next = xmalloc(n * sizeof *next);
 		memcpy(next, row, n * sizeof *next);
-		index_apply_name(m->g, next, op);
+		index_apply_name(m->g, next, trace_at(m->cd->ix->trace, op->position));
 		make_rows(m, k + 1, next, dead);
+		free(next);
 	}
-	free(next);
-	free(next_dead);
 }
 
 static void make_point_group(struct crashdisk *cd, size_t group, struct point_group *pg)
@@ -70,21 +65,18 @@ static void make_point_group(struct crashdisk *cd, size_t group, struct point_gr
 	const struct index_group *g = &cd->ix->groups[group];
 	size_t until = index_group_until(g, cd->model.process_crash ? crashdisk_process_position(cd)
 								    : cd->position);
-	size_t first = cd->model.process_crash ? until
-		       : cd->model.fsync == MODEL_FSYNC_LIES
-			   ? 0
-			   : index_group_durable(cd->ix, g, cd->position, NULL);
+	size_t first =
+	    cd->model.process_crash ? until : index_group_durable(cd->ix, g, cd->position, NULL);
 
-	if (g->name_count == 1 || first == until) {
+	if (g->domain_count == 1 || first == until) {
 		pg->rows = g->targets + first * g->name_count;
 		pg->count = until - first + 1;
 		return;
 	}
 	struct row_maker m = {.cd = cd, .g = g, .pg = pg, .until = until};
-	uint8_t *dead = xcalloc(g->name_count, 1);
+	uint8_t *dead = xcalloc(g->domain_count, 1);
 	m.durable = xcalloc(until, 1);
-	if (cd->model.fsync != MODEL_FSYNC_LIES)
-		(void)index_group_durable(cd->ix, g, cd->position, m.durable);
+	(void)index_group_durable(cd->ix, g, cd->position, m.durable);
 	free(pg->own);
 	pg->own = NULL;
 	pg->count = 0;
@@ -116,10 +108,7 @@ struct run_group *crashdisk_run_group(struct crashdisk *cd, size_t group)
 	struct run_group *rg = &cd->run_groups[group];
 
 	if (rg->run != cd->run) {
-		const struct point_group *pg = crashdisk_point_group(cd, group);
 		rg->run = cd->run;
-		rg->known = pg->count == 1;
-		rg->state = pg->count - 1;
 		rg->alive = NULL;
 	}
 	return rg;
@@ -160,13 +149,6 @@ size_t crashdisk_column(const struct crashdisk *cd, uint32_t path)
 	return column;
 }
 
-uint32_t crashdisk_target(struct crashdisk *cd, size_t group, size_t state, uint32_t path)
-{
-	const struct point_group *pg = crashdisk_point_group(cd, group);
-
-	return pg->rows[state * cd->ix->groups[group].name_count + crashdisk_column(cd, path)];
-}
-
 /* ---- decisions ---- */
 
 static bool state_alive(const struct run_group *rg, size_t state)
@@ -184,44 +166,44 @@ static uint8_t *alive_states(struct crashdisk *cd, const struct point_group *pg,
 	return rg->alive;
 }
 
-/* Decides which file, if any, the path names; 0 = none. */
+/* Decides which file, if any, the path names; 0 = none. Of a group's states only what this path
+ * needs is decided: those that agree stay open. */
 uint32_t crashdisk_decide_name(struct crashdisk *cd, uint32_t path)
 {
-	if (cd->run_paths[path].run == cd->run)
-		return cd->run_paths[path].inode;
+	struct run_path *known = &cd->run_paths[path];
+
+	if (known->run == cd->run)
+		return known->inode;
 	if (path > cd->ix->trace->name_count)
 		return 0;
+	if (crashdisk_has_lines(cd) && cd->model.reorder == MODEL_REORDER_NONE)
+		return crashdisk_line_name(cd, path);
 	size_t group = cd->ix->group_of_name[path];
 	const struct index_group *g = &cd->ix->groups[group];
 	const struct point_group *pg = crashdisk_point_group(cd, group);
 	struct run_group *rg = crashdisk_run_group(cd, group);
+	size_t column = crashdisk_column(cd, path);
+	uint32_t *targets = arena_alloc(&cd->arena, pg->count * sizeof *targets);
+	uint32_t count = 0;
 
-	if (!rg->known) {
-		/* States with equal rows are one answer. class_of[k]: newest member's number. */
-		size_t states = pg->count;
-		size_t row = g->name_count * sizeof *g->targets;
-		uint32_t *class_of = arena_alloc(&cd->arena, states * sizeof *class_of);
-		size_t *newest = arena_alloc(&cd->arena, states * sizeof *newest);
-		uint32_t classes = 0;
-		for (size_t j = pg->count; j-- > 0;) {
-			if (!state_alive(rg, j))
-				continue;
-			uint32_t c = 0;
-			while (c < classes && memcmp(pg->rows + newest[c] * g->name_count,
-						     pg->rows + j * g->name_count, row) != 0)
-				c++;
-			if (c == classes)
-				newest[classes++] = j;
-			class_of[j] = c;
-		}
-		uint32_t answer = crashdisk_ask(cd, classes, QUESTION_NAME, g->names[0], 0);
-		uint8_t *alive = alive_states(cd, pg, rg);
-		for (size_t k = 0; k < states; k++)
-			alive[k] = alive[k] && class_of[k] == answer;
-		rg->known = true;
-		rg->state = newest[answer];
+	/* The distinct answers, newest first. */
+	for (size_t j = pg->count; j-- > 0;) {
+		uint32_t inode = pg->rows[j * g->name_count + column], i = 0;
+		if (!state_alive(rg, j))
+			continue;
+		while (i < count && targets[i] != inode)
+			i++;
+		if (i == count)
+			targets[count++] = inode;
 	}
-	return crashdisk_target(cd, group, rg->state, path);
+	uint32_t inode = targets[crashdisk_ask(cd, count, QUESTION_NAME, path, 0)];
+	if (count > 1) {
+		uint8_t *alive = alive_states(cd, pg, rg);
+		for (size_t j = 0; j < pg->count; j++)
+			alive[j] = alive[j] && pg->rows[j * g->name_count + column] == inode;
+	}
+	*known = (struct run_path){.run = cd->run, .inode = inode};
+	return inode;
 }
 
 void crashdisk_access_answers(struct crashdisk *cd, uint32_t path, bool *ret_yes, bool *ret_no,
@@ -238,7 +220,7 @@ void crashdisk_access_answers(struct crashdisk *cd, uint32_t path, bool *ret_yes
 
 	for (size_t j = pg->count; j-- > 0;) {
 		bool yes = false, no = false, newest = false;
-		if (rg->known ? j != rg->state : !state_alive(rg, j))
+		if (!state_alive(rg, j))
 			continue;
 		uint32_t inode = pg->rows[j * g->name_count + column];
 		const struct run_inode *ri = inode == 0 ? NULL : crashdisk_run_inode(cd, inode);
@@ -278,7 +260,7 @@ void crashdisk_constrain_access(struct crashdisk *cd, uint32_t path, bool yes)
 	size_t column = crashdisk_column(cd, path);
 
 	for (size_t j = 0; j < pg->count; j++) {
-		if (rg->known ? j != rg->state : !state_alive(rg, j))
+		if (!state_alive(rg, j))
 			continue;
 		uint32_t inode = pg->rows[j * g->name_count + column];
 		bool possible = !yes;

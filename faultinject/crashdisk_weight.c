@@ -8,6 +8,9 @@
  *     total = product over groups of  sum over states j of  product over inodes of row j of W(i)
  *     W(i)  = sum over t of  product over sectors of candidates(s, t)
  *
+ * Where a file survives as one prefix of its pieces (D4), W(i) is the number of prefixes; where
+ * everything does, that number is the total, and a leaf is an interval of it.
+ *
  * A run (a leaf of the search tree) counts the same formula restricted to what it left open. The
  * leaves of a crash point are disjoint and must add up to the total exactly.
  */
@@ -85,6 +88,10 @@ static const struct point_inode *weigh_inode(struct crashdisk *cd, uint32_t inod
 /* Multiplies `ret` by what the run left open of one inode. */
 static void multiply_inode(struct crashdisk *cd, uint32_t inode, mpz_t ret)
 {
+	if (crashdisk_has_lines(cd)) {
+		mpz_mul_ui(ret, ret, crashdisk_line_width(cd, inode, false));
+		return;
+	}
 	const struct point_inode *pi = weigh_inode(cd, inode);
 	const struct run_inode *ri = crashdisk_run_inode(cd, inode);
 
@@ -140,7 +147,10 @@ static void add_group(struct crashdisk *cd, size_t group, bool total, mpz_t ret)
 		for (size_t i = 0; i < g->name_count; i++) {
 			if (row[i] == 0 || row_has_before(row, i))
 				continue;
-			if (total)
+			if (total && crashdisk_has_lines(cd))
+				mpz_mul_ui(product, product,
+					   crashdisk_line_width(cd, row[i], true));
+			else if (total)
 				mpz_mul(product, product, weigh_inode(cd, row[i])->weight_sum);
 			else
 				multiply_inode(cd, row[i], product);
@@ -154,6 +164,10 @@ static void multiply_groups(struct crashdisk *cd, bool total, mpz_t ret)
 {
 	mpz_t sum;
 
+	if (crashdisk_has_lines(cd) && cd->model.reorder == MODEL_REORDER_NONE) {
+		mpz_set_ui(ret, crashdisk_line_width(cd, 0, total));
+		return;
+	}
 	mpz_init(sum);
 	mpz_set_ui(ret, 1);
 	for (size_t g = 0; g < cd->ix->group_count; g++) {

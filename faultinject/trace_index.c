@@ -1,22 +1,18 @@
 /*
- * Builds the index in one pass over the trace; see trace_index.h.
+ * Builds the index in one pass over the trace; see trace_index.h. Names are in trace_index_names.c.
  *
  * The version of a sector after an operation is what a running process would have read: versions
- * are built from each other, in order. Which of them a crash may leave is not decided here.
+ * are built from each other, in order. Which of them a crash may leave is not decided here. With
+ * psow=no (D9) a partial overwrite makes two versions: first the damaged one, then the true one.
  */
-#include "faultinject/trace_index.h"
+#include "faultinject/trace_index_internal.h"
 
-#include "faultinject/base/arena.h"
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
 #include "faultinject/base/hash.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct trace_index_memory {
-	struct arena arena; /* contents, group tables */
-};
 
 /* ---- contents ------------------------------------------------------------------------------ */
 
@@ -61,48 +57,149 @@ static void add_version(struct trace_index *ix, struct index_inode *inode, uint3
 	}
 }
 
-/* Adds the versions that writing data[size] at `offset` creates. */
-static void add_write(struct trace_index *ix, struct index_inode *inode, uint64_t position,
-		      uint64_t offset, uint64_t size, const uint8_t *data)
-{
-	uint64_t ss = ix->sector_size;
-
-	for (uint64_t at = offset; at < offset + size;) {
-		uint32_t sector = (uint32_t)(at / ss);
-		uint64_t in_sector = at % ss;
-		uint64_t n =
-		    ss - in_sector < offset + size - at ? ss - in_sector : offset + size - at;
-		struct index_version v = {.position = position, .kind = INDEX_WRITE};
-		if (n == ss) {
-			v.content = data + (at - offset);
-		} else {
-			uint8_t *copy = arena_alloc(&ix->memory->arena, ss);
-			memcpy(copy, live_content(ix, sector_at(inode, sector)), ss);
-			memcpy(copy + in_sector, data + (at - offset), n);
-			v.content = copy;
-		}
-		add_version(ix, inode, sector, v);
-		at += n;
-	}
-}
-
 static uint64_t live_size(const struct index_inode *inode)
 {
 	return inode->meta_count == 0 ? inode->base_size : inode->metas[inode->meta_count - 1].size;
 }
 
-static void add_meta(struct index_inode *inode, uint64_t position, uint64_t size, bool truncation)
+static void add_meta(struct index_inode *inode, uint64_t position, uint64_t size, uint32_t prefix,
+		     bool truncation)
 {
 	inode->metas =
 	    xgrow(inode->metas, inode->meta_count, &inode->meta_cap, sizeof *inode->metas);
-	inode->metas[inode->meta_count++] = (struct index_meta){position, size, truncation};
+	inode->metas[inode->meta_count++] = (struct index_meta){position, size, prefix, truncation};
 }
 
-static void add_truncate(struct trace_index *ix, struct index_inode *inode, uint64_t position,
-			 uint64_t size)
+/* Adds a piece to the line that the inode's operations belong to (D4) and returns the length of the
+ * shortest prefix that has it; 0 where there are no lines, and for the base. */
+static uint32_t add_piece(struct trace_index *ix, struct index_inode *inode, uint64_t position)
 {
+	struct index_line *line =
+	    ix->model.reorder == MODEL_REORDER_NONE ? &ix->line : &inode->line;
+
+	if (ix->model.reorder == MODEL_REORDER_ANY || position == 0)
+		return 0;
+	line->positions = xgrow(line->positions, line->count, &line->cap, sizeof *line->positions);
+	line->positions[line->count++] = position;
+	return (uint32_t)line->count;
+}
+
+/* In the index's arena. */
+static uint8_t *garbage(const struct trace_index *ix, uint32_t inode, uint32_t sector)
+{
+	uint8_t *bytes = arena_alloc(&ix->memory->arena, ix->sector_size);
+
+	model_garbage(&ix->model, inode, sector, bytes, ix->sector_size);
+	return bytes;
+}
+
+/* What a sector shows whose first write in its epoch is lost while the size survived (D6). A sector
+ * that was inside the file before it was written held zeros. */
+static const uint8_t *hole(const struct trace_index *ix, uint32_t inode, uint32_t sector)
+{
+	const struct index_inode *in = &ix->inodes[inode];
+	const struct index_sector *s = &in->sectors[sector];
+
+	if (ix->model.hole == MODEL_HOLE_ZERO ||
+	    (s->count > 0 && s->versions[s->count - 1].kind != INDEX_DROP) ||
+	    (uint64_t)sector * ix->sector_size < live_size(in))
+		return NULL;
+	if (ix->model.hole == MODEL_HOLE_GARBAGE)
+		return garbage(ix, inode, sector);
+	return sector < ix->memory->stale_count ? ix->memory->stale[sector] : NULL;
+}
+
+/* The version in which a partial overwrite has damaged the rest of its sector (D9), as far as the
+ * file reaches; NULL when there is no rest. */
+static const uint8_t *damaged(const struct trace_index *ix, uint32_t inode, uint32_t sector,
+			      uint64_t from, uint64_t to, const uint8_t *content)
+{
+	uint64_t begin = (uint64_t)sector * ix->sector_size;
+	uint64_t size = live_size(&ix->inodes[inode]);
+	uint64_t end = size > begin + to ? size - begin : to;
+
+	end = end < ix->sector_size ? end : ix->sector_size;
+	if (!ix->model.no_psow || (from == 0 && to == end))
+		return NULL;
+	uint8_t *bytes = garbage(ix, inode, sector);
+	memcpy(bytes + from, content + from, to - from);
+	memset(bytes + end, 0, ix->sector_size - end);
+	return bytes;
+}
+
+/* Adds the versions that writing data[size] at `offset` creates, and its changes of size: one for
+ * the write, or, where the write may end after any of its sectors (D4), one for each. */
+static void add_write(struct trace_index *ix, uint32_t number, uint64_t position, uint64_t offset,
+		      uint64_t size, const uint8_t *data)
+{
+	struct index_inode *inode = &ix->inodes[number];
+	uint64_t ss = ix->sector_size, old_size = live_size(inode), end = offset + size;
+	uint64_t new_blocks =
+	    (old_size + MODEL_BLOCK_SIZE - 1) / MODEL_BLOCK_SIZE * MODEL_BLOCK_SIZE;
+	bool lines = ix->model.reorder != MODEL_REORDER_ANY;
+
+	for (uint64_t at = offset; at < end;) {
+		uint32_t sector = (uint32_t)(at / ss);
+		uint64_t in_sector = at % ss;
+		uint64_t n = ss - in_sector < end - at ? ss - in_sector : end - at;
+		struct index_version v = {.position = position, .kind = INDEX_WRITE};
+		struct index_sector *s = sector_at(inode, sector);
+		if (n == ss) {
+			v.content = data + (at - offset);
+		} else {
+			uint8_t *copy = arena_alloc(&ix->memory->arena, ss);
+			memcpy(copy, live_content(ix, s), ss);
+			memcpy(copy + in_sector, data + (at - offset), n);
+			v.content = copy;
+		}
+		if (position != 0) {
+			v.hole = hole(ix, number, sector);
+			const uint8_t *bad =
+			    damaged(ix, number, sector, in_sector, in_sector + n, v.content);
+			if (bad != NULL) {
+				struct index_version twin = v;
+				twin.content = bad;
+				twin.prefix = add_piece(ix, inode, position);
+				add_version(ix, inode, sector, twin);
+				if (lines && at + n > live_size(inode))
+					add_meta(inode, position, at + n, twin.prefix, false);
+			}
+			v.with_size = ix->model.size_after_data && end > old_size &&
+				      (uint64_t)sector * ss >= new_blocks;
+			v.prefix = add_piece(ix, inode, position);
+		}
+		add_version(ix, inode, sector, v);
+		at += n;
+		if (position != 0 && (lines || at == end) && at > live_size(inode))
+			add_meta(inode, position, at, v.prefix, false);
+	}
+}
+
+/* Remembers what a sector of a deleted file, or part of one, held. */
+static void remember_stale(struct trace_index *ix, uint32_t sector, const struct index_sector *s)
+{
+	struct trace_index_memory *m = ix->memory;
+
+	if (ix->model.hole != MODEL_HOLE_STALE || s->count == 0 ||
+	    s->versions[s->count - 1].kind == INDEX_DROP)
+		return;
+	if (sector >= m->stale_count) {
+		uint32_t count = sector + 64;
+		m->stale = xrealloc(m->stale, count * sizeof *m->stale);
+		memset(m->stale + m->stale_count, 0, (count - m->stale_count) * sizeof *m->stale);
+		m->stale_count = count;
+	}
+	m->stale[sector] = s->versions[s->count - 1].content;
+}
+
+static void add_truncate(struct trace_index *ix, uint32_t number, uint64_t position, uint64_t size)
+{
+	struct index_inode *inode = &ix->inodes[number];
 	uint64_t ss = ix->sector_size, old = live_size(inode);
 
+	if (size == old)
+		return;
+	uint32_t prefix = add_piece(ix, inode, position);
 	if (size < old) {
 		if (size % ss != 0) {
 			uint32_t sector = (uint32_t)(size / ss);
@@ -112,197 +209,55 @@ static void add_truncate(struct trace_index *ix, struct index_inode *inode, uint
 			add_version(ix, inode, sector,
 				    (struct index_version){.position = position,
 							   .content = copy,
+							   .prefix = prefix,
 							   .kind = INDEX_CUT,
 							   .cut = (uint16_t)(size % ss)});
 		}
 		/* Also where nothing was ever written: what is written there later belongs to the
 		 * next epoch. */
-		for (uint64_t s = (size + ss - 1) / ss; s * ss < old; s++)
+		for (uint64_t s = (size + ss - 1) / ss; s * ss < old; s++) {
+			remember_stale(ix, (uint32_t)s, sector_at(inode, (uint32_t)s));
 			add_version(ix, inode, (uint32_t)s,
 				    (struct index_version){.position = position,
 							   .content = ix->zero_sector,
+							   .prefix = prefix,
 							   .kind = INDEX_DROP});
-	}
-	if (size != old)
-		add_meta(inode, position, size, true);
-}
-
-/* ---- names --------------------------------------------------------------------------------- */
-
-static uint32_t union_find(uint32_t *parent, uint32_t x)
-{
-	while (parent[x] != x) {
-		parent[x] = parent[parent[x]];
-		x = parent[x];
-	}
-	return x;
-}
-
-static uint32_t directory_index(struct trace_index *ix, const char *path)
-{
-	for (size_t i = 0; i < ix->directory_count; i++)
-		if (strcmp(ix->directories[i].path, path) == 0)
-			return (uint32_t)i;
-	ix->directories = xgrow(ix->directories, ix->directory_count, &ix->directory_cap,
-				sizeof *ix->directories);
-	ix->directories[ix->directory_count] = (struct index_directory){.path = xstrdup(path)};
-	return (uint32_t)ix->directory_count++;
-}
-
-static uint32_t directory_of_name(struct trace_index *ix, uint32_t name)
-{
-	char dir[TRACE_NAME_MAX + 1];
-
-	trace_dirname(ix->trace->names[name], dir, sizeof dir);
-	return directory_index(ix, dir);
-}
-
-static bool is_name_op(const struct op *op)
-{
-	return op->kind == OP_CREATE || op->kind == OP_UNLINK || op->kind == OP_RENAME ||
-	       op->kind == OP_LINK;
-}
-
-/* Joins names that one operation, or one inode, ties together. */
-static uint32_t *join_names(const struct trace *t)
-{
-	uint32_t *parent = xcalloc((size_t)t->name_count + 1, sizeof *parent);
-	uint32_t *first_name = xcalloc((size_t)t->inode_count + 1, sizeof *first_name);
-
-	for (uint32_t i = 0; i <= t->name_count; i++)
-		parent[i] = i;
-	for (size_t i = 0; i < t->base_count; i++) {
-		uint32_t *first = &first_name[t->base[i].inode];
-		if (*first == 0)
-			*first = t->base[i].name;
-		parent[union_find(parent, t->base[i].name)] = union_find(parent, *first);
-	}
-	for (size_t i = 0; i < t->op_count; i++) {
-		const struct op *op = &t->ops[i];
-		if (op->kind == OP_CREATE && first_name[op->inode] == 0)
-			first_name[op->inode] = op->name;
-		if (op->kind == OP_RENAME)
-			parent[union_find(parent, op->name)] = union_find(parent, op->name2);
-		if (op->kind == OP_LINK && first_name[op->inode] != 0)
-			parent[union_find(parent, op->name2)] =
-			    union_find(parent, first_name[op->inode]);
-	}
-	free(first_name);
-	return parent;
-}
-
-bool index_op_names(const struct op *op, uint32_t name)
-{
-	switch (op->kind) {
-	case OP_CREATE:
-	case OP_UNLINK:
-		return op->name == name;
-	case OP_LINK:
-		return op->name2 == name;
-	case OP_RENAME:
-		return op->name == name || op->name2 == name;
-	default:
-		return false;
-	}
-}
-
-static size_t column_of(const struct index_group *g, uint32_t name)
-{
-	size_t column = 0;
-
-	while (g->names[column] != name)
-		column++;
-	return column;
-}
-
-void index_apply_name(const struct index_group *g, uint32_t *row, const struct op *op)
-{
-	size_t to =
-	    column_of(g, op->kind == OP_LINK || op->kind == OP_RENAME ? op->name2 : op->name);
-
-	if (op->kind == OP_RENAME) {
-		size_t from = column_of(g, op->name);
-		uint32_t inode = row[from];
-		row[from] = 0;
-		row[to] = inode;
-	} else {
-		row[to] = op->kind == OP_UNLINK ? 0 : op->inode;
-	}
-}
-
-/* What is renamed or unlinked must be there in the eyes of the processes. */
-static int check_name_op(const struct trace *t, const struct index_group *g, const uint32_t *row,
-			 const struct op *op, uint64_t position, struct err *err)
-{
-	if ((op->kind == OP_UNLINK || op->kind == OP_RENAME) && row[column_of(g, op->name)] == 0)
-		return err_set(err, ERR_INPUT, "op %llu: '%s' does not exist",
-			       (unsigned long long)position, t->names[op->name]);
-	return 0;
-}
-
-static int build_groups(struct trace_index *ix, struct err *err)
-{
-	const struct trace *t = ix->trace;
-	struct arena *arena = &ix->memory->arena;
-	uint32_t *parent = join_names(t);
-	uint32_t *group_of_root = xcalloc((size_t)t->name_count + 1, sizeof *group_of_root);
-	int rc = 0;
-
-	ix->group_of_name = xcalloc((size_t)t->name_count + 1, sizeof *ix->group_of_name);
-	ix->groups = xcalloc((size_t)t->name_count + 1, sizeof *ix->groups);
-	for (uint32_t n = 1; n <= t->name_count; n++) {
-		uint32_t root = union_find(parent, n);
-		if (group_of_root[root] == 0)
-			group_of_root[root] = (uint32_t)++ix->group_count;
-		ix->group_of_name[n] = group_of_root[root] - 1;
-		ix->groups[ix->group_of_name[n]].name_count++;
-	}
-	for (size_t i = 0; i < t->op_count; i++)
-		if (is_name_op(&t->ops[i])) {
-			const struct op *op = &t->ops[i];
-			uint32_t n = op->kind == OP_LINK ? op->name2 : op->name;
-			ix->groups[ix->group_of_name[n]].op_count++;
 		}
-	for (size_t i = 0; i < ix->group_count; i++) {
-		struct index_group *g = &ix->groups[i];
-		g->names = arena_alloc(arena, g->name_count * sizeof *g->names);
-		g->positions = arena_alloc(arena, g->op_count * sizeof *g->positions);
-		g->directories = arena_alloc(arena, g->op_count * sizeof *g->directories);
-		size_t cells = (g->op_count + 1) * g->name_count;
-		g->targets = arena_alloc(arena, cells * sizeof *g->targets);
-		memset(g->targets, 0, cells * sizeof *g->targets);
-		g->name_count = 0;
-		g->op_count = 0;
 	}
-	for (uint32_t n = 1; n <= t->name_count; n++) {
-		struct index_group *g = &ix->groups[ix->group_of_name[n]];
-		g->names[g->name_count++] = n;
+	add_meta(inode, position, size, prefix, true);
+}
+
+/* A file lost its last name: what it held may show up in another's holes. */
+static void drop_link(struct trace_index *ix, uint32_t number)
+{
+	struct index_inode *inode = &ix->inodes[number];
+
+	if (number == 0 || --inode->link_count > 0)
+		return;
+	for (uint32_t s = 0; s < inode->sector_count; s++)
+		remember_stale(ix, s, &inode->sectors[s]);
+}
+
+static void add_name_op(struct trace_index *ix, uint64_t position)
+{
+	const struct op *op = trace_at(ix->trace, position);
+	struct index_name_op *n = index_name_op_at(ix, position);
+	uint32_t to = op->kind == OP_RENAME || op->kind == OP_LINK ? op->name2 : op->name;
+	struct index_directory *d = &ix->directories[n->directory];
+
+	d->changes = xgrow(d->changes, d->change_count, &d->change_cap, sizeof *d->changes);
+	d->changes[d->change_count++] = position;
+	if (ix->model.reorder == MODEL_REORDER_NONE)
+		n->prefix = add_piece(ix, NULL, position);
+	/* What the name stood for until then. A rename onto another name of the same file leaves
+	 * one name less, like any other. */
+	drop_link(ix, index_live_inode(ix, to, position - 1));
+	if (op->kind == OP_CREATE || op->kind == OP_LINK)
+		ix->inodes[op->inode].link_count++;
+	if (op->kind == OP_CREATE) {
+		ix->inodes[op->inode].created = position;
+		ix->inodes[op->inode].created_in = n->directory;
 	}
-	for (size_t i = 0; i < t->base_count; i++) {
-		struct index_group *g = &ix->groups[ix->group_of_name[t->base[i].name]];
-		for (size_t k = 0; k < g->name_count; k++)
-			if (g->names[k] == t->base[i].name)
-				g->targets[k] = t->base[i].inode;
-	}
-	for (size_t i = 0; i < t->op_count && rc == 0; i++) {
-		const struct op *op = &t->ops[i];
-		if (!is_name_op(op))
-			continue;
-		uint32_t n = op->kind == OP_LINK ? op->name2 : op->name;
-		struct index_group *g = &ix->groups[ix->group_of_name[n]];
-		uint32_t *row = g->targets + (g->op_count + 1) * g->name_count;
-		memcpy(row, row - g->name_count, g->name_count * sizeof *row);
-		g->positions[g->op_count] = i + 1;
-		g->directories[g->op_count] = directory_of_name(
-		    ix, op->kind == OP_RENAME || op->kind == OP_LINK ? op->name2 : op->name);
-		g->op_count++;
-		rc = check_name_op(t, g, row, op, i + 1, err);
-		if (rc == 0)
-			index_apply_name(g, row, op);
-	}
-	free(parent);
-	free(group_of_root);
-	return rc;
 }
 
 /* ---- build --------------------------------------------------------------------------------- */
@@ -318,43 +273,92 @@ static void add_sync(struct index_sync **syncs, size_t *count, size_t *cap, uint
 	(*syncs)[(*count)++] = (struct index_sync){begin, end};
 }
 
+static bool any_between(const uint64_t *positions, size_t count, uint64_t after, uint64_t until)
+{
+	struct index_line line = {(uint64_t *)(uintptr_t)positions, count, count};
+
+	return index_line_until(&line, until) > index_line_until(&line, after);
+}
+
+/* D8, fsync-scope=filesystem: a sync of this file, begun at `begin`, has a creation or a change of
+ * size to commit. */
+static bool commits_file(const struct trace_index *ix, uint32_t inode, uint64_t begin)
+{
+	const struct index_inode *in = &ix->inodes[inode];
+	const struct index_directory *d = &ix->directories[in->created_in];
+	uint64_t done = index_meta_durable(ix, inode, begin);
+
+	if (index_meta_until(in, begin) > index_meta_until(in, done))
+		return true;
+	return in->created != 0 && in->created <= begin &&
+	       in->created > index_durable(ix->commits, ix->commit_count, begin) &&
+	       in->created > index_durable(d->syncs, d->sync_count, begin) &&
+	       (!ix->model.fsync_entry ||
+		in->created > index_durable(in->syncs, in->sync_count, begin));
+}
+
+/* ... and a sync of this directory has a name to commit. */
+static bool commits_directory(const struct trace_index *ix, const struct index_directory *d,
+			      uint64_t begin)
+{
+	uint64_t done = index_durable(ix->commits, ix->commit_count, begin);
+	uint64_t own = index_durable(d->syncs, d->sync_count, begin);
+
+	return any_between(d->changes, d->change_count, done > own ? done : own, begin);
+}
+
+static void add_sync_end(struct trace_index *ix, uint64_t position)
+{
+	const struct op *op = trace_at(ix->trace, position);
+	uint64_t begin = op->offset;
+	bool commits = ix->model.reorder == MODEL_REORDER_NONE;
+
+	if (ix->model.fsync == MODEL_FSYNC_LIES)
+		return;
+	if (op->kind == OP_SYNC_END) {
+		struct index_inode *in = &ix->inodes[op->inode];
+		const struct op *first = trace_at(ix->trace, begin);
+		if (ix->model.fsync_scope == MODEL_SCOPE_FILESYSTEM)
+			commits = commits_file(ix, op->inode, begin);
+		add_sync(&in->syncs, &in->sync_count, &in->sync_cap, begin, position);
+		if ((first->flags & OP_SYNC_DATA) == 0)
+			add_sync(&in->full_syncs, &in->full_sync_count, &in->full_sync_cap, begin,
+				 position);
+	} else {
+		/* Finding the directory may move the array. */
+		uint32_t directory = index_directory(ix, ix->trace->names[op->name]);
+		struct index_directory *d = &ix->directories[directory];
+		if (ix->model.fsync_scope == MODEL_SCOPE_FILESYSTEM)
+			commits = commits_directory(ix, d, begin);
+		add_sync(&d->syncs, &d->sync_count, &d->sync_cap, begin, position);
+	}
+	if (commits)
+		add_sync(&ix->commits, &ix->commit_count, &ix->commit_cap, begin, position);
+}
+
 static int index_op(struct trace_index *ix, uint64_t position, struct err *err)
 {
 	const struct op *op = trace_at(ix->trace, position);
-	struct index_inode *inode = op->inode == 0 ? NULL : &ix->inodes[op->inode];
-	uint64_t end = op->offset + op->size;
 
+	ASSERT(op->inode != 0 || (op->kind != OP_WRITE && op->kind != OP_TRUNCATE));
 	switch (op->kind) {
-	case OP_CREATE:
-		ASSERT(inode != NULL);
-		inode->created = position;
-		return 0;
 	case OP_WRITE:
-		ASSERT(inode != NULL);
-		if (end > INDEX_FILE_SIZE_MAX)
+		if (op->offset + op->size > INDEX_FILE_SIZE_MAX)
 			break;
-		add_write(ix, inode, position, op->offset, op->size, op->data);
-		if (end > live_size(inode))
-			add_meta(inode, position, end, false);
+		add_write(ix, op->inode, position, op->offset, op->size, op->data);
 		return 0;
 	case OP_TRUNCATE:
-		ASSERT(inode != NULL);
 		if (op->size > INDEX_FILE_SIZE_MAX)
 			break;
-		add_truncate(ix, inode, position, op->size);
+		add_truncate(ix, op->inode, position, op->size);
 		return 0;
 	case OP_SYNC_END:
-		ASSERT(inode != NULL);
-		add_sync(&inode->syncs, &inode->sync_count, &inode->sync_cap, op->offset, position);
+	case OP_DIRSYNC_END:
+		add_sync_end(ix, position);
 		return 0;
-	case OP_DIRSYNC_END: {
-		/* Finding the directory may move the array. */
-		uint32_t directory = directory_index(ix, ix->trace->names[op->name]);
-		struct index_directory *d = &ix->directories[directory];
-		add_sync(&d->syncs, &d->sync_count, &d->sync_cap, op->offset, position);
-		return 0;
-	}
 	default:
+		if (index_is_name_op(op))
+			add_name_op(ix, position);
 		return 0;
 	}
 	return err_set(err, ERR_LIMIT, "op %llu: a file grows beyond %llu bytes",
@@ -384,24 +388,32 @@ static int check_inodes(const struct trace *t, struct err *err)
 	return rc;
 }
 
-int trace_index_build(const struct trace *t, uint32_t sector_size_bytes,
-		      struct trace_index **ret_index, struct err *err)
+int trace_index_build(const struct trace *t, const struct model *m, struct trace_index **ret_index,
+		      struct err *err)
 {
-	ASSERT(sector_size_bytes == 512 || sector_size_bytes == 4096);
+	uint32_t sector_size = model_sector_size(m, t->device.sector_size_bytes);
+	if (sector_size != 512 && sector_size != 4096)
+		return err_set(err, ERR_INPUT,
+			       "the trace was recorded with %u-byte sectors; choose --set "
+			       "model.sector=512 or 4096",
+			       sector_size);
 	int rc = check_inodes(t, err);
 	if (rc != 0)
 		return rc;
 
 	struct trace_index *ix = xcalloc(1, sizeof *ix);
 	ix->trace = t;
-	ix->sector_size = sector_size_bytes;
+	ix->model = *m;
+	ix->model.name = NULL;
+	ix->sector_size = sector_size;
 	ix->memory = xcalloc(1, sizeof *ix->memory);
 	arena_init(&ix->memory->arena);
-	ix->zero_sector = xcalloc(1, sector_size_bytes);
-	ix->zero_id = hash64(ix->zero_sector, sector_size_bytes, 0);
+	ix->zero_sector = xcalloc(1, sector_size);
+	ix->zero_id = hash64(ix->zero_sector, sector_size, 0);
 	ix->inodes = xcalloc((size_t)t->inode_count + 1, sizeof *ix->inodes);
 	for (size_t i = 0; i < t->base_count; i++) {
 		const struct trace_base *b = &t->base[i];
+		ix->inodes[b->inode].link_count++;
 		if (b->data == NULL)
 			continue;
 		if (b->size > INDEX_FILE_SIZE_MAX) {
@@ -410,12 +422,14 @@ int trace_index_build(const struct trace *t, uint32_t sector_size_bytes,
 			goto out;
 		}
 		ix->inodes[b->inode].base_size = b->size;
-		add_write(ix, &ix->inodes[b->inode], 0, 0, b->size, b->data);
+		add_write(ix, b->inode, 0, 0, b->size, b->data);
 	}
-	rc = build_groups(ix, err);
+	rc = index_build_groups(ix, err);
 	for (uint64_t p = 1; p <= t->op_count && rc == 0; p++)
 		rc = index_op(ix, p, err);
 out:
+	free(ix->memory->stale);
+	ix->memory->stale = NULL;
 	if (rc != 0) {
 		trace_index_free(ix);
 		return rc;
@@ -435,13 +449,18 @@ void trace_index_free(struct trace_index *ix)
 		free(inode->sectors);
 		free(inode->metas);
 		free(inode->syncs);
+		free(inode->full_syncs);
+		free(inode->line.positions);
 		free(inode->touches);
 	}
 	for (size_t i = 0; i < ix->directory_count; i++) {
 		free(ix->directories[i].path);
 		free(ix->directories[i].syncs);
+		free(ix->directories[i].changes);
 	}
 	free(ix->directories);
+	free(ix->commits);
+	free(ix->line.positions);
 	free(ix->inodes);
 	free(ix->groups);
 	free(ix->group_of_name);
@@ -495,13 +514,13 @@ size_t index_meta_until(const struct index_inode *inode, uint64_t position)
 	return lo;
 }
 
-size_t index_group_until(const struct index_group *g, uint64_t position)
+size_t index_line_until(const struct index_line *l, uint64_t position)
 {
-	size_t lo = 0, hi = g->op_count;
+	size_t lo = 0, hi = l->count;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		if (g->positions[mid] <= position)
+		if (l->positions[mid] <= position)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -509,41 +528,59 @@ size_t index_group_until(const struct index_group *g, uint64_t position)
 	return lo;
 }
 
-size_t index_group_durable(const struct trace_index *ix, const struct index_group *g,
-			   uint64_t position, uint8_t *ret_flags)
+uint64_t index_data_durable(const struct trace_index *ix, uint32_t inode, uint64_t position)
 {
-	size_t until = index_group_until(g, position), count = 0;
-	uint8_t *kept = xcalloc(g->name_count, 1);
+	const struct index_inode *in = &ix->inodes[inode];
 
-	/* Backwards: an operation that is durable takes its predecessors on its names along. */
-	for (size_t k = until; k-- > 0;) {
-		const struct op *op = trace_at(ix->trace, g->positions[k]);
-		const struct index_directory *d = &ix->directories[g->directories[k]];
-		bool durable = g->positions[k] <= index_durable(d->syncs, d->sync_count, position);
-		for (size_t i = 0; i < g->name_count; i++)
-			durable = durable || (kept[i] && index_op_names(op, g->names[i]));
-		for (size_t i = 0; i < g->name_count && durable; i++)
-			kept[i] = kept[i] || index_op_names(op, g->names[i]);
-		count += durable;
-		if (ret_flags != NULL)
-			ret_flags[k] = durable;
-	}
-	free(kept);
-	return count;
+	return index_durable(in->syncs, in->sync_count, position);
 }
 
-uint32_t index_live_inode(const struct trace_index *ix, uint32_t name, uint64_t position)
+uint64_t index_meta_durable(const struct trace_index *ix, uint32_t inode, uint64_t position)
 {
-	const struct index_group *g = &ix->groups[ix->group_of_name[name]];
-	const uint32_t *row = g->targets + index_group_until(g, position) * g->name_count;
+	uint64_t own = index_data_durable(ix, inode, position);
+	uint64_t all = index_durable(ix->commits, ix->commit_count, position);
 
-	for (size_t i = 0; i < g->name_count; i++)
-		if (g->names[i] == name)
-			return row[i];
-	return 0;
+	return own > all ? own : all;
+}
+
+bool index_sync_effective(const struct trace_index *ix, uint64_t position)
+{
+	const struct op *op = trace_at(ix->trace, position);
+	size_t last = ix->commit_count;
+
+	/* A commit is made only when there is something to commit. */
+	while (last > 0 && ix->commits[last - 1].end > position)
+		last--;
+	if (last > 0 && ix->commits[last - 1].end == position) {
+		uint64_t after = ix->commits[last - 1].begin;
+		uint64_t before = last > 1 ? ix->commits[last - 2].begin : 0;
+		if (ix->model.reorder != MODEL_REORDER_NONE)
+			return true;
+		return any_between(ix->line.positions, ix->line.count, before, after);
+	}
+	if (op->kind == OP_SYNC_END) {
+		const struct index_inode *in = &ix->inodes[op->inode];
+		const struct index_group *g = &ix->groups[in->group];
+		uint64_t before = index_data_durable(ix, op->inode, position - 1);
+		uint64_t after = index_data_durable(ix, op->inode, position);
+		if (index_meta_until(in, after) > index_meta_until(in, before))
+			return true;
+		for (size_t i = in->touch_count; i-- > 0 && in->touches[i].position > before;)
+			if (in->touches[i].position <= after)
+				return true;
+		return ix->model.fsync_entry && ix->group_count > 0 &&
+		       index_group_durable(ix, g, position, NULL) >
+			   index_group_durable(ix, g, position - 1, NULL);
+	}
+	if (op->kind == OP_DIRSYNC_END)
+		for (size_t i = 0; i < ix->group_count; i++)
+			if (index_group_durable(ix, &ix->groups[i], position, NULL) >
+			    index_group_durable(ix, &ix->groups[i], position - 1, NULL))
+				return true;
+	return false;
 }
 
 bool index_is_storage_op(const struct op *op)
 {
-	return op->kind == OP_WRITE || op->kind == OP_TRUNCATE || is_name_op(op);
+	return op->kind == OP_WRITE || op->kind == OP_TRUNCATE || index_is_name_op(op);
 }

@@ -9,6 +9,7 @@
 #define CASE_SUBJECT_H
 
 #include "faultinject/base/err.h"
+#include "faultinject/model.h"
 #include "harness/scenario/scenario.h"
 
 #include <jansson.h>
@@ -32,8 +33,10 @@ struct subject {
 	size_t order_count, order_cap;
 	int64_t *schema_versions;
 	size_t schema_version_count, schema_version_cap;
-	bool ack_lock; /* promises come from the lock protocol, not from OP_ACK */
-	char *model;   /* preset */
+	bool ack_lock;	    /* promises come from the lock protocol, not from OP_ACK */
+	char *model;	    /* preset, or the name of a model of the user's own */
+	bool model_defined; /* the latter: strict-posix, changed by all that stands in model_params
+			     */
 	struct kv_list model_params;
 	uint64_t seed;
 };
@@ -44,6 +47,10 @@ void subject_free(struct subject *s); /* accepts NULL */
 /* The subject of a scenario's case; database paths as the driver lays them out. */
 struct subject *subject_from_scenario(const struct scenario *s, const struct case_spec *spec,
 				      uint64_t seed);
+
+/* The disk model that the subject names, with its parameters. Its name is borrowed from the
+ * subject. ERR_USAGE: unknown, or its parameters do not go together. */
+int subject_model(const struct subject *s, struct model *ret_model, struct err *err);
 
 /* To and from JSON (keys as the fields are named). Parsing checks every type and bound: case files
  * come from strangers. The caller owns the results. */

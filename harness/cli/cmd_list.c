@@ -10,13 +10,29 @@
 
 static void list_models(void)
 {
-	size_t count;
+	size_t count, parameter_count;
 	const struct model_info *models = model_presets(&count);
+	const struct model_parameter *parameters = model_parameters(&parameter_count);
 
-	for (size_t i = 0; i < count; i++)
-		printf("%s\n  %s\n  parameters: %s\n  sources: %s\n  leaves out: %s\n",
-		       models[i].model.name, models[i].summary, models[i].parameters,
-		       models[i].sources, models[i].leaves_out);
+	for (size_t i = 0; i < count; i++) {
+		struct buf text = {0};
+		model_print(&models[i].model, &text);
+		printf("%s\n  %s\n  stands for: %s\n  parameters: %s\n  sources: %s\n"
+		       "  leaves out: %s\n",
+		       models[i].model.name, models[i].summary, models[i].stands_for,
+		       buf_str(&text), models[i].sources, models[i].leaves_out);
+		buf_release(&text);
+	}
+	printf("\nparameters, for @define-model and --set model.KEY=VALUE; the first value is the "
+	       "default\n");
+	for (size_t i = 0; i < parameter_count; i++) {
+		struct buf words = {0};
+		for (size_t w = 0; parameters[i].words[w] != NULL; w++)
+			buf_printf(&words, "%s%s", w == 0 ? "" : "|", parameters[i].words[w]);
+		printf("  %s=%s\n    %s: %s\n", parameters[i].key, buf_str(&words),
+		       parameters[i].rule, parameters[i].summary);
+		buf_release(&words);
+	}
 }
 
 static void list_defects(void)

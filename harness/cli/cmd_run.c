@@ -30,27 +30,11 @@ struct run {
 	struct progress progress;
 };
 
-static int check_models(const struct options *options, struct err *err)
-{
-	struct model model;
-	int rc = 0;
-
-	for (size_t i = 0; i < options->model_count && rc == 0; i++) {
-		rc = model_find(options->models[i], &model, err);
-		if (rc != 0)
-			(void)err_context(err, "option --model");
-	}
-	return rc;
-}
-
 static int load_all(struct run *run, struct err *err)
 {
 	const struct options *o = run->options;
-	int rc = check_models(o, err);
-
-	return rc != 0 ? rc
-		       : loaded_list_load(o, (const char *const *)o->models, o->model_count,
-					  cli_vocabulary(), &run->loaded, err);
+	return loaded_list_load(o, (const char *const *)o->models, o->model_count, cli_vocabulary(),
+				&run->loaded, err);
 }
 
 static void describe(struct case_result *c, const struct loaded *l, const struct case_spec *spec)
@@ -85,9 +69,15 @@ static int run_case(struct run *run, const struct loaded *l, const struct case_s
 	struct subject *subject = subject_from_scenario(l->scenario, spec, run->options->seed);
 	struct trace *t = NULL;
 	char *skip = NULL;
+	struct model model;
+	int rc = 0;
 
 	describe(c, l, spec);
-	int rc = record_case(l->scenario, spec, subject, &t, &skip, err);
+	/* Each word was checked; what a matrix or --set puts together was not. */
+	if (subject_model(subject, &model, err) != 0)
+		skip = xstrdup(err->message);
+	else
+		rc = record_case(l->scenario, spec, subject, &t, &skip, err);
 	if (rc == 0 && skip != NULL) {
 		c->verdict = CASE_SKIPPED;
 		c->reason = skip;

@@ -100,6 +100,17 @@ static bool known_model_param(const char *key, const char *value, struct err *er
 	return model_set(NULL, key, value, err) == 0;
 }
 
+static bool known_model_defined(const char *name, const struct kv_list *params, struct err *err)
+{
+	struct model m;
+	int rc = 0;
+
+	model_init(&m, name);
+	for (size_t i = 0; i < params->count && rc == 0; i++)
+		rc = model_set(&m, params->items[i].key, params->items[i].value, err);
+	return rc == 0 && model_check(&m, err) == 0;
+}
+
 static bool known_workload(const char *name)
 {
 	return workload_find(name) != NULL;
@@ -123,6 +134,7 @@ const struct scenario_vocabulary *cli_vocabulary(void)
 	static const struct scenario_vocabulary vocabulary = {
 	    .model = known_model,
 	    .model_param = known_model_param,
+	    .model_defined = known_model_defined,
 	    .workload = known_workload,
 	    .workload_param = known_workload_param,
 	    .defect = known_defect,

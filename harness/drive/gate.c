@@ -93,26 +93,6 @@ static bool spent(void *ctx, uint64_t recoveries)
 	return g->deadline_ns != 0 && g->recoveries % 64 == 0 && gate_now_ns() >= g->deadline_ns;
 }
 
-static int resolve_model(const struct subject *s, const struct trace *t, struct model *ret,
-			 uint32_t *ret_sector_size, struct err *err)
-{
-	int rc = model_find(s->model, ret, err);
-
-	for (size_t i = 0; i < s->model_params.count && rc == 0; i++)
-		rc = model_set(ret, s->model_params.items[i].key, s->model_params.items[i].value,
-			       err);
-	if (rc != 0)
-		return rc;
-	*ret_sector_size =
-	    ret->sector_size_bytes != 0 ? ret->sector_size_bytes : t->device.sector_size_bytes;
-	if (*ret_sector_size != 512 && *ret_sector_size != 4096)
-		return err_set(err, ERR_INPUT,
-			       "the trace was recorded with %u-byte sectors; choose --set "
-			       "model.sector=512 or 4096",
-			       *ret_sector_size);
-	return 0;
-}
-
 /* ---- case files ---------------------------------------------------------------------------- */
 
 /* Copies through the encoding: a case owns its parts, the gate only borrows them. */
@@ -256,7 +236,6 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 		 struct case_result *ret, struct err *err)
 {
 	struct model model;
-	uint32_t sector_size;
 	struct trace_index *ix = NULL;
 	struct examiner *e = NULL;
 	struct explore_points points = {0};
@@ -268,11 +247,11 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	    .examine = examine, .progress = progress, .spent = spent, .ctx = &x};
 
 	explore_stats_init(&stats);
-	int rc = resolve_model(subject, t, &model, &sector_size, err);
+	int rc = subject_model(subject, &model, err);
 	if (rc == 0)
 		rc = check_strangers(subject, t, err);
 	if (rc == 0)
-		rc = trace_index_build(t, sector_size, &ix, err);
+		rc = trace_index_build(t, &model, &ix, err);
 	if (rc == 0)
 		rc = examiner_create(subject, ix, g->show_data, &e, err);
 	if (rc != 0)
@@ -291,9 +270,14 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	ret->lost_acked_max = examiner_lost_max(e);
 	ret->seconds = (double)(gate_now_ns() - x.begin_ns) / 1e9;
 	fill_findings(g, subject, t, e, ret);
-	if (sector_size != t->device.sector_size_bytes && !model.process_crash)
+	if (ix->sector_size != t->device.sector_size_bytes && !model.process_crash)
 		case_result_note(ret, "explored with %u-byte sectors; SQLite was told %u",
-				 sector_size, t->device.sector_size_bytes);
+				 ix->sector_size, t->device.sector_size_bytes);
+	if (model.no_psow && (t->device.characteristics & SQLITE_IOCAP_POWERSAFE_OVERWRITE) != 0)
+		case_result_note(ret, "explored without powersafe overwrite; SQLite was told that "
+				      "there is");
+	if (model.hole == MODEL_HOLE_GARBAGE || model.no_psow)
+		case_result_note(ret, "exhaustive for the garbage of seed %" PRIu64, model.seed);
 	if (t->torn)
 		case_result_note(ret, "the trace is torn: its last %" PRIu64 " bytes were cut",
 				 t->torn_size_bytes);
@@ -361,7 +345,6 @@ int gate_replay(const struct case_file *c, const struct gate_replay *options,
 		uint64_t *ret_lost, uint64_t *ret_commits, struct err *err)
 {
 	struct model model;
-	uint32_t sector_size;
 	struct trace_index *ix = NULL;
 	struct examiner *e = NULL;
 	struct explore_point point = {c->state.position,
@@ -369,10 +352,10 @@ int gate_replay(const struct case_file *c, const struct gate_replay *options,
 				      &c->state.promise, 1};
 	struct replay r = {.options = options};
 	struct explore_callbacks callbacks = {.examine = examine_again, .ctx = &r};
-	int rc = resolve_model(c->subject, c->trace, &model, &sector_size, err);
+	int rc = subject_model(c->subject, &model, err);
 
 	if (rc == 0)
-		rc = trace_index_build(c->trace, sector_size, &ix, err);
+		rc = trace_index_build(c->trace, &model, &ix, err);
 	if (rc == 0)
 		rc = examiner_create(c->subject, ix, options->show_data, &e, err);
 	if (rc != 0)

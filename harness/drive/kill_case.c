@@ -103,7 +103,10 @@ static int prepare_oracles(struct kill_run *k, char **ret_skip_reason, struct er
 
 	if (rc != 0 || *ret_skip_reason != NULL)
 		return rc;
-	rc = trace_index_build(k->trace, k->trace->device.sector_size_bytes, &k->index, err);
+	struct model model;
+	rc = model_find("process-crash", &model, err);
+	if (rc == 0)
+		rc = trace_index_build(k->trace, &model, &k->index, err);
 	if (rc != 0)
 		return rc;
 	/* The examiner borrows its subject, whose paths are those of the simulated disk. */

@@ -22,9 +22,9 @@ typedef int enumerate_fn(void *ctx, const struct enumerate_file *files, size_t c
 
 /* Calls `visit` for every assignment at `position`; stops at its first error, or with ERR_LIMIT
  * after `max` states. *ret_count: states visited. Power-loss models only: a process crash leaves
- * one state. */
-int enumerate_states(const struct trace *t, const struct model *model, uint32_t sector_size_bytes,
-		     uint64_t position, uint64_t max, enumerate_fn *visit, void *ctx,
-		     uint64_t *ret_count, struct err *err);
+ * one state. The model has passed model_check(). */
+int enumerate_states(const struct trace *t, const struct model *model, uint64_t position,
+		     uint64_t max, enumerate_fn *visit, void *ctx, uint64_t *ret_count,
+		     struct err *err);
 
 #endif

@@ -5,6 +5,9 @@
  * They are one crash point, and it stands at the last of them: the promises of the earlier ones
  * all hold there too, and no transaction has written anything in between that could make another
  * state legal.
+ *
+ * fsync=barrier needs no disk of its own: what it can leave at a crash is what an honest disk can
+ * leave there, or could have left right before any earlier sync ended.
  */
 #include "harness/explore/explore.h"
 
@@ -30,7 +33,7 @@ static void add_point(struct point_list *list, uint64_t position, size_t cut_byt
 static bool changes_disk(const struct trace_index *ix, const struct model *model, uint64_t position)
 {
 	return index_is_storage_op(trace_at(ix->trace, position)) ||
-	       crashdisk_sync_effective(ix, model, position);
+	       (!model->process_crash && index_sync_effective(ix, position));
 }
 
 static void process_crash_points(const struct trace_index *ix, const struct model *model,
@@ -52,6 +55,11 @@ static void process_crash_points(const struct trace_index *ix, const struct mode
 	add_point(list, t->op_count, SIZE_MAX);
 }
 
+static bool is_sync_end(const struct op *op)
+{
+	return op->kind == OP_SYNC_END || op->kind == OP_DIRSYNC_END;
+}
+
 static void power_loss_points(const struct trace_index *ix, const struct model *model,
 			      const uint64_t *extra, size_t extra_count, struct point_list *list)
 {
@@ -62,9 +70,11 @@ static void power_loss_points(const struct trace_index *ix, const struct model *
 	size_t next_extra = 0;
 	bool wanted = false;
 	for (uint64_t p = 0; p <= t->op_count; p++) {
-		if (p > 0 && changes_disk(ix, model, p)) {
-			const struct op *op = trace_at(t, p);
-			if (wanted || op->kind == OP_SYNC_END || op->kind == OP_DIRSYNC_END)
+		/* Under a barrier every sync ends a stretch: the disk may stay behind it (D8). */
+		bool barrier =
+		    p > 0 && model->fsync == MODEL_FSYNC_BARRIER && is_sync_end(trace_at(t, p));
+		if (p > 0 && (barrier || changes_disk(ix, model, p))) {
+			if (wanted || is_sync_end(trace_at(t, p)))
 				add_point(list, p - 1, SIZE_MAX);
 			wanted = false;
 		}
@@ -90,8 +100,15 @@ void explore_points(const struct trace_index *ix, const struct model *model, con
 	ret->count = list.count;
 	ret->promises = xmalloc(list.count * sizeof *ret->promises);
 	for (size_t i = 0; i < list.count; i++) {
-		ret->promises[i] = list.items[i].position;
+		const struct explore_point *point = &list.items[i];
+		ret->promises[i] = point->position;
 		ret->items[i].promises = &ret->promises[i];
+		/* Nothing after a barrier is on the disk before everything in front of it is. As
+		 * long as that is not so, the disk is one of those right before the barrier,
+		 * however much later the crash comes. */
+		if (model->fsync == MODEL_FSYNC_BARRIER && point->position < ix->trace->op_count &&
+		    is_sync_end(trace_at(ix->trace, point->position + 1)))
+			ret->items[i].promise_count = list.count - i;
 	}
 }
 

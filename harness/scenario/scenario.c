@@ -76,6 +76,11 @@ void scenario_free(struct scenario *s)
 	}
 	free(s->attached);
 	strings_free(s->models, s->model_count);
+	for (size_t i = 0; i < s->defined_count; i++) {
+		free(s->defined[i].name);
+		kv_release(&s->defined[i].params);
+	}
+	free(s->defined);
 	for (size_t i = 0; i < s->axis_count; i++) {
 		free(s->axes[i].key);
 		strings_free(s->axes[i].values, s->axes[i].value_count);

@@ -88,6 +88,12 @@ struct scenario_order {
 	char *table, *column;
 };
 
+/* @define-model: strict-posix with these parameters. */
+struct scenario_model {
+	char *name;
+	struct kv_list params;
+};
+
 struct scenario {
 	char *path;  /* as given to scenario_load() */
 	char *title; /* @scenario */
@@ -96,6 +102,8 @@ struct scenario {
 	size_t attached_count, attached_cap;
 	char **models;
 	size_t model_count, model_cap;
+	struct scenario_model *defined; /* models of its own */
+	size_t defined_count, defined_cap;
 	struct scenario_axis *axes;
 	size_t axis_count, axis_cap;
 	struct scenario_rule *rules;
@@ -131,6 +139,8 @@ struct scenario_vocabulary {
 	 * may say why not. */
 	bool (*model)(const char *name, struct err *err);
 	bool (*model_param)(const char *key, const char *value, struct err *err);
+	/* Do the parameters of a model that a scenario defines go together? */
+	bool (*model_defined)(const char *name, const struct kv_list *params, struct err *err);
 	bool (*workload)(const char *name);
 	bool (*workload_param)(const char *workload, const char *key, const char *value,
 			       struct err *err);
@@ -160,7 +170,8 @@ struct case_options {
 /* One case: a scenario under one model and one assignment of its axes. */
 struct case_spec {
 	char *id;			/* path/without.sql@model[key=value,...] */
-	char *model;			/* preset name */
+	char *model;			/* name of a preset, or of one of the scenario's own */
+	bool model_defined;		/* the latter; model_params has all that it sets */
 	struct kv_list config;		/* pragmas that hold in this case, axes and --set applied */
 	struct kv_list model_params;	/* model.X without the prefix */
 	struct kv_list workload_params; /* workload.X without the prefix, over the file's own */

@@ -71,8 +71,8 @@ static int models_resolve(struct expansion *x, const struct scenario_vocabulary 
 	x->model_count = x->options->model_count;
 	for (size_t i = 0; i < x->model_count; i++) {
 		if (!scenario_key_valid(x->models[i]) ||
-		    (vocabulary != NULL && vocabulary->model != NULL &&
-		     !vocabulary->model(x->models[i], NULL)))
+		    (scenario_model_find(x->s, x->models[i]) == NULL && vocabulary != NULL &&
+		     vocabulary->model != NULL && !vocabulary->model(x->models[i], NULL)))
 			return err_set(err, ERR_USAGE, "--model: unknown model '%.60s'",
 				       x->models[i]);
 		for (size_t k = 0; k < i; k++) {
@@ -240,6 +240,11 @@ static void case_build(const struct expansion *x, const char *model, size_t numb
 	struct kv_list shown = {NULL, 0, 0};
 	size_t stride = 1;
 
+	const struct scenario_model *defined = scenario_model_find(x->s, model);
+	c.model_defined = defined != NULL;
+	for (size_t i = 0; defined != NULL && i < defined->params.count; i++)
+		kv_set(&c.model_params, defined->params.items[i].key,
+		       defined->params.items[i].value);
 	for (size_t i = 0; i < x->s->axis_count; i++)
 		stride *= x->dimensions[i].value_count;
 	for (size_t i = 0; i < x->s->pragmas.count; i++)

@@ -186,10 +186,20 @@ int directive_pragma(struct parser *p)
 	return rc;
 }
 
+const struct scenario_model *scenario_model_find(const struct scenario *s, const char *name)
+{
+	for (size_t i = 0; i < s->defined_count; i++)
+		if (strcmp(s->defined[i].name, name) == 0)
+			return &s->defined[i];
+	return NULL;
+}
+
 int parser_model_check(struct parser *p, int line, const char *name)
 {
 	struct err reason = ERR_INIT;
 
+	if (scenario_model_find(p->s, name) != NULL)
+		return 0;
 	if (scenario_key_valid(name) && (p->vocabulary == NULL || p->vocabulary->model == NULL ||
 					 p->vocabulary->model(name, &reason)))
 		return 0;
@@ -246,7 +256,41 @@ int directive_models(struct parser *p)
 
 int directive_define_model(struct parser *p)
 {
-	return parser_fail(p, p->line, "@define-model is not served by this version");
+	struct scenario *s = p->s;
+	const struct scenario_vocabulary *v = p->vocabulary;
+	struct err reason = ERR_INIT;
+	int rc = parser_words_expect(p, 2, SIZE_MAX, "NAME KEY=VALUE ...");
+
+	if (rc != 0 || (rc = parser_list_room(p, s->defined_count)) != 0)
+		return rc;
+	const char *name = p->words[0].text;
+	if (!scenario_key_valid(name))
+		return parser_fail(
+		    p, p->line, "'%.60s' is no name: letters, digits, '-', '_' and '.' are", name);
+	if (scenario_model_find(s, name) != NULL ||
+	    (v != NULL && v->model != NULL && v->model(name, NULL)))
+		return parser_fail(p, p->line, "there is a model '%.60s' already", name);
+	s->defined = xgrow(s->defined, s->defined_count, &s->defined_cap, sizeof *s->defined);
+	struct scenario_model *m = &s->defined[s->defined_count++];
+	*m = (struct scenario_model){.name = xstrdup(name)};
+	for (size_t i = 1; rc == 0 && i < p->word_count; i++) {
+		const char *key;
+		char *value;
+
+		rc = parser_setting_split(p, &p->words[i], &key, &value);
+		if (rc != 0)
+			break;
+		if (v != NULL && v->model_param != NULL && !v->model_param(key, value, &reason))
+			return reason.message[0] != '\0'
+				   ? parser_fail(p, p->line, "%s", reason.message)
+				   : parser_fail(p, p->line, "unknown key or value '%.60s=%.60s'",
+						 key, value);
+		rc = parser_setting_add(p, &m->params, key, value);
+	}
+	if (rc == 0 && v != NULL && v->model_defined != NULL &&
+	    !v->model_defined(m->name, &m->params, &reason))
+		rc = parser_fail(p, p->line, "%s", reason.message);
+	return rc;
 }
 
 static int axis_add(struct parser *p, struct text_word *word)

@@ -171,7 +171,11 @@ int scenario_setting_check(const struct scenario_vocabulary *vocabulary, const c
 /* "sector" for "model.sector" and prefix "model."; NULL when the key has another prefix. */
 const char *scenario_key_after(const char *key, const char *prefix);
 
-/* Is `name` a model of the vocabulary? Fails with the line otherwise. */
+/* The model of that name that the scenario defines, or NULL. */
+const struct scenario_model *scenario_model_find(const struct scenario *s, const char *name);
+
+/* Is `name` a model of the vocabulary, or one that was defined above? Fails with the line
+ * otherwise. */
 int parser_model_check(struct parser *p, int line, const char *name);
 
 #endif

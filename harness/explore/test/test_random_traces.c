@@ -70,7 +70,10 @@ static void make_sync(struct maker *m, uint32_t inode, uint32_t directory)
 	uint8_t begin = inode != 0 ? OP_SYNC_BEGIN : OP_DIRSYNC_BEGIN;
 	struct op op = {.kind = begin, .inode = inode, .name = directory};
 
+	if (inode != 0 && prng_below(&m->r, 2) == 0)
+		op.flags = OP_SYNC_DATA;
 	append(m, op);
+	op.flags = 0;
 	op.kind = inode != 0 ? OP_SYNC_END : OP_DIRSYNC_END;
 	op.offset = m->t->op_count;
 	append(m, op);
@@ -275,49 +278,73 @@ static bool reader_writes(uint64_t seed)
 	return writes;
 }
 
-static size_t compare_trace(uint64_t seed, const char *model_name, uint32_t sector,
+static void compare_sets(struct context *lazy, struct context *brute, const char *what,
+			 uint64_t seed, uint64_t position)
+{
+	qsort(lazy->seen.items, lazy->seen.count, sizeof(uint64_t), compare_ids);
+	qsort(brute->seen.items, brute->seen.count, sizeof(uint64_t), compare_ids);
+	if (lazy->seen.count != brute->seen.count ||
+	    memcmp(lazy->seen.items, brute->seen.items, lazy->seen.count * sizeof(uint64_t)) != 0)
+		fail_msg("%s, seed %llu, position %llu: %zu outcomes lazily, %zu by brute force",
+			 what, (unsigned long long)seed, (unsigned long long)position,
+			 lazy->seen.count, brute->seen.count);
+}
+
+/* Explores the disks that a crash at `p` can leave: that of `p`, and behind a barrier those right
+ * before every sync that had ended by then. */
+static void explore_position(const struct trace *t, const struct trace_index *ix,
+			     const struct model *model, uint64_t p, struct context *lazy,
+			     uint64_t states, uint64_t seed, const char *what)
+{
+	struct explore_callbacks callbacks = {.examine = examine, .ctx = lazy};
+	struct err err = ERR_INIT;
+	mpz_t sum;
+
+	mpz_init(sum);
+	for (uint64_t disk = 0; disk <= p; disk++) {
+		bool boundary = disk < t->op_count && model->fsync == MODEL_FSYNC_BARRIER &&
+				disk < p &&
+				(trace_at(t, disk + 1)->kind == OP_SYNC_END ||
+				 trace_at(t, disk + 1)->kind == OP_DIRSYNC_END);
+		struct explore_point point = {disk, SIZE_MAX, &p, 1};
+		struct explore_stats stats;
+		if (disk != p && !boundary)
+			continue;
+		explore_stats_init(&stats);
+		if (explore(ix, model, &point, 1, &callbacks, &stats, &err) != 0)
+			fail_msg("%s, seed %llu, position %llu: %s", what, (unsigned long long)seed,
+				 (unsigned long long)p, err.message);
+		mpz_add(sum, sum, stats.states);
+		explore_stats_release(&stats);
+	}
+	if (mpz_cmp_ui(sum, states) != 0)
+		fail_msg("%s, seed %llu, position %llu: %llu states by brute force, %s counted",
+			 what, (unsigned long long)seed, (unsigned long long)p,
+			 (unsigned long long)states, mpz_get_str(NULL, 10, sum));
+	mpz_clear(sum);
+}
+
+static size_t compare_trace(uint64_t seed, const struct model *model, const char *what,
 			    uint64_t *states)
 {
 	struct trace *t = make_trace(seed);
 	struct trace_index *ix = NULL;
-	struct model model;
 	struct err err = ERR_INIT;
 	size_t compared = 0;
 
-	assert_int_equal(model_find(model_name, &model, &err), 0);
-	if (trace_index_build(t, sector, &ix, &err) != 0)
+	if (trace_index_build(t, model, &ix, &err) != 0)
 		fail_msg("seed %llu: %s", (unsigned long long)seed, err.message);
 	for (uint64_t p = 0; p <= t->op_count; p++) {
 		static struct context lazy, brute;
 		uint64_t reader = seed * 31 + p, n;
-		struct explore_point point = {p, SIZE_MAX, &p, 1};
-		struct explore_callbacks callbacks = {.examine = examine, .ctx = &lazy};
-		struct explore_stats stats;
 		if (has_link(t) && reader_writes(reader))
 			continue;
 		lazy.seed = brute.seed = reader;
 		lazy.seen.count = brute.seen.count = 0;
-		if (enumerate_states(t, &model, sector, p, STATES_MAX, visit, &brute, &n, &err) !=
-		    0)
+		if (enumerate_states(t, model, p, STATES_MAX, visit, &brute, &n, &err) != 0)
 			continue;
-		explore_stats_init(&stats);
-		if (explore(ix, &model, &point, 1, &callbacks, &stats, &err) != 0)
-			fail_msg("seed %llu, position %llu: %s", (unsigned long long)seed,
-				 (unsigned long long)p, err.message);
-		if (mpz_cmp_ui(stats.states, n) != 0)
-			fail_msg("seed %llu, position %llu: %llu states by brute force, %s counted",
-				 (unsigned long long)seed, (unsigned long long)p,
-				 (unsigned long long)n, mpz_get_str(NULL, 10, stats.states));
-		qsort(lazy.seen.items, lazy.seen.count, sizeof(uint64_t), compare_ids);
-		qsort(brute.seen.items, brute.seen.count, sizeof(uint64_t), compare_ids);
-		if (lazy.seen.count != brute.seen.count ||
-		    memcmp(lazy.seen.items, brute.seen.items, lazy.seen.count * sizeof(uint64_t)) !=
-			0)
-			fail_msg("seed %llu, position %llu, sector %u: %zu outcomes lazily, %zu by "
-				 "brute force",
-				 (unsigned long long)seed, (unsigned long long)p, sector,
-				 lazy.seen.count, brute.seen.count);
-		explore_stats_release(&stats);
+		explore_position(t, ix, model, p, &lazy, n, seed, what);
+		compare_sets(&lazy, &brute, what, seed, p);
 		*states += n;
 		compared++;
 	}
@@ -326,100 +353,138 @@ static size_t compare_trace(uint64_t seed, const char *model_name, uint32_t sect
 	return compared;
 }
 
-static void compare_all(const char *model, uint32_t sector)
+/* A random model whose parameters go together. */
+static void make_model(uint64_t seed, struct model *ret, struct buf *ret_text)
 {
-	size_t points = 0;
-	uint64_t states = 0;
+	size_t count;
+	const struct model_parameter *parameters = model_parameters(&count);
+	struct prng r;
 
-	for (uint64_t seed = 1; seed <= TRACES; seed++)
-		points += compare_trace(seed, model, sector, &states);
-	print_message("%s, %u-byte sectors: %zu crash points, %llu states\n", model, sector, points,
-		      (unsigned long long)states);
-	assert_true(points > TRACES);
-	assert_true(states > 10 * TRACES);
+	prng_init(&r, seed, "model");
+	do {
+		model_init(ret, "random");
+		ret->seed = seed;
+		for (size_t i = 0; i < count; i++) {
+			uint64_t words = 0;
+			while (parameters[i].words[words] != NULL)
+				words++;
+			uint64_t word = prng_below(&r, words);
+			if (prng_below(&r, 3) != 0)
+				assert_int_equal(model_set(ret, parameters[i].key,
+							   parameters[i].words[word], NULL),
+						 0);
+		}
+	} while (model_check(ret, NULL) != 0);
+	buf_clear(ret_text);
+	model_print(ret, ret_text);
 }
 
 /* The crash points of explore_points() reach every outcome that any position has. */
+static void cover_trace(uint64_t seed, const struct model *model, const char *what,
+			size_t totals[3])
+{
+	static struct context lazy, brute;
+	struct trace *t = make_trace(seed);
+	struct trace_index *ix = NULL;
+	struct err err = ERR_INIT;
+	struct explore_points points;
+	struct explore_callbacks callbacks = {.examine = examine, .ctx = &lazy};
+	bool whole = !has_link(t);
+
+	assert_int_equal(trace_index_build(t, model, &ix, &err), 0);
+	lazy.seed = brute.seed = seed;
+	lazy.seen.count = brute.seen.count = 0;
+	for (uint64_t p = 0; p <= t->op_count && whole; p++) {
+		uint64_t n;
+		whole = enumerate_states(t, model, p, 1000, visit, &brute, &n, &err) == 0;
+	}
+	explore_points(ix, model, NULL, 0, &points);
+	if (whole) {
+		struct explore_stats stats;
+		explore_stats_init(&stats);
+		assert_int_equal(
+		    explore(ix, model, points.items, points.count, &callbacks, &stats, &err), 0);
+		explore_stats_release(&stats);
+		compare_sets(&lazy, &brute, what, seed, UINT64_MAX);
+		totals[0]++;
+		totals[1] += points.count;
+		totals[2] += t->op_count + 1;
+	}
+	explore_points_release(&points);
+	trace_index_free(ix);
+	trace_free(t);
+}
+
 static void test_points_cover_all_positions(void **state)
 {
-	size_t compared = 0, points_total = 0, positions_total = 0;
+	size_t totals[3] = {0}; /* traces, points, positions */
+	struct buf text = {0};
 
 	(void)state;
 	for (uint64_t seed = 1; seed <= TRACES; seed++) {
-		static struct context lazy, brute;
-		struct trace *t = make_trace(seed);
-		struct trace_index *ix = NULL;
 		struct model model;
-		struct err err = ERR_INIT;
-		struct explore_points points;
-		struct explore_stats stats;
-		struct explore_callbacks callbacks = {.examine = examine, .ctx = &lazy};
-		bool whole = !has_link(t);
-		assert_int_equal(model_find("strict-posix", &model, &err), 0);
-		assert_int_equal(trace_index_build(t, 512, &ix, &err), 0);
-		lazy.seed = brute.seed = seed;
-		lazy.seen.count = brute.seen.count = 0;
-		for (uint64_t p = 0; p <= t->op_count && whole; p++) {
-			uint64_t n;
-			whole =
-			    enumerate_states(t, &model, 512, p, 1000, visit, &brute, &n, &err) == 0;
-		}
-		explore_points(ix, &model, NULL, 0, &points);
-		if (whole) {
-			explore_stats_init(&stats);
-			assert_int_equal(explore(ix, &model, points.items, points.count, &callbacks,
-						 &stats, &err),
-					 0);
-			explore_stats_release(&stats);
-			qsort(lazy.seen.items, lazy.seen.count, sizeof(uint64_t), compare_ids);
-			qsort(brute.seen.items, brute.seen.count, sizeof(uint64_t), compare_ids);
-			if (lazy.seen.count != brute.seen.count ||
-			    memcmp(lazy.seen.items, brute.seen.items,
-				   lazy.seen.count * sizeof(uint64_t)) != 0)
-				fail_msg(
-				    "seed %llu: %zu outcomes at crash points, %zu at all positions",
-				    (unsigned long long)seed, lazy.seen.count, brute.seen.count);
-			compared++;
-			points_total += points.count;
-			positions_total += t->op_count + 1;
-		}
-		explore_points_release(&points);
-		trace_index_free(ix);
-		trace_free(t);
+		make_model(seed, &model, &text);
+		cover_trace(seed, &model, buf_str(&text), totals);
 	}
-	print_message("%zu traces: %zu crash points stand for %zu positions\n", compared,
-		      points_total, positions_total);
-	assert_true(compared > TRACES / 4);
-	assert_true(points_total < positions_total);
+	print_message("%zu traces: %zu crash points stand for %zu positions\n", totals[0],
+		      totals[1], totals[2]);
+	assert_true(totals[0] > TRACES / 4);
+	assert_true(totals[1] < totals[2]);
+	buf_release(&text);
 }
 
-/* Lazy and brute force agree on random traces under strict-posix, sectors of 512 bytes. */
-static void test_strict_512(void **state)
+/* Lazy and brute force agree under every preset, with both sizes of sectors. */
+static void test_presets(void **state)
 {
+	size_t count;
+	const struct model_info *presets = model_presets(&count);
+
 	(void)state;
-	compare_all("strict-posix", 512);
+	for (size_t i = 0; i < count; i++) {
+		for (int sector = 0; sector < 2; sector++) {
+			struct model model = presets[i].model;
+			size_t points = 0;
+			uint64_t states = 0;
+			if (model.process_crash || model.sector == (sector == 0 ? 2 : 1))
+				continue;
+			model.seed = 5;
+			assert_int_equal(
+			    model_set(&model, "sector", sector == 0 ? "512" : "4096", NULL), 0);
+			for (uint64_t seed = 1; seed <= TRACES / 5; seed++)
+				points += compare_trace(seed, &model, model.name, &states);
+			print_message("%s, %s-byte sectors: %zu crash points, %llu states\n",
+				      model.name, sector == 0 ? "512" : "4096", points,
+				      (unsigned long long)states);
+			assert_true(points > TRACES / 5);
+			assert_true(states > TRACES);
+		}
+	}
 }
 
-/* ... and with sectors larger than most files. */
-static void test_strict_4096(void **state)
+/* ... and under models of random parameters. */
+static void test_random_models(void **state)
 {
-	(void)state;
-	compare_all("strict-posix", 4096);
-}
+	struct buf text = {0};
+	size_t points = 0;
+	uint64_t states = 0;
 
-/* ... and when no sync means anything. */
-static void test_lying(void **state)
-{
 	(void)state;
-	compare_all("lying-disk", 512);
+	for (uint64_t seed = 1; seed <= TRACES; seed++) {
+		struct model model;
+		make_model(seed, &model, &text);
+		points += compare_trace(seed + TRACES, &model, buf_str(&text), &states);
+	}
+	print_message("random models: %zu crash points, %llu states\n", points,
+		      (unsigned long long)states);
+	assert_true(states > 10 * TRACES);
+	buf_release(&text);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_strict_512),
-	    cmocka_unit_test(test_strict_4096),
-	    cmocka_unit_test(test_lying),
+	    cmocka_unit_test(test_presets),
+	    cmocka_unit_test(test_random_models),
 	    cmocka_unit_test(test_points_cover_all_positions),
 	};
 

@@ -24,9 +24,8 @@ COMMANDS = {
 }
 NOT_SERVED = ['init', 'test', 'compare', 'explain', 'record', 'sim', 'fuzz', 'mutate', 'matrix',
               'qualify', 'report', 'merge', 'check', 'shrink']
-MODELS = ['strict-posix', 'process-crash', 'lying-disk']
-MODELS_NOT_SERVED = ['ext4-ordered', 'ext4-writeback', 'xfs', 'apfs-no-fullfsync', 'apfs-barrier',
-                     'nvme-4k', 'legacy-512-nopsow']
+MODELS = ['strict-posix', 'ext4-ordered', 'ext4-writeback', 'xfs', 'apfs-no-fullfsync',
+          'apfs-barrier', 'nvme-4k', 'legacy-512-nopsow', 'lying-disk', 'process-crash']
 DEFECTS = ['ack-before-commit', 'batch-in-two-transactions', 'migration-outside-transaction',
            'missing-commit-sync']
 GRID = ROWS + '-- @matrix synchronous=full,extra cache_size=10,20\n'
@@ -64,7 +63,7 @@ def check_help(t, contract):
     for name in NOT_SERVED:
         t.refused(f'{name} is refused', t.run(name, 'x'), f"unknown command '{name}'")
         t.has(f'docs/contract.md names {name}', None, f'`{name}`', text)
-    for name in MODELS + MODELS_NOT_SERVED + ['--jobs', '--depth', '@define-model']:
+    for name in MODELS + ['--jobs', '--depth', '@define-model']:
         t.has(f'docs/contract.md names {name}', None, name, text)
     ran = t.run('--version')
     lines = ran.out.splitlines()
@@ -111,13 +110,11 @@ def check_usage(t):
             (['--set', 'synchronous=never'], ['--set', 'never']),
             (['--set', 'model.sector=1024'], ['--set', '1024']),
             (['--set', 'model.no_such=1'], ['--set', 'no_such']),
-            (['--set', 'model.hole=zero'], ['--set', 'not served']),
+            (['--set', 'model.hole=foam'], ['--set', "zero, garbage or stale, not 'foam'"]),
             (['--set', 'workload.batches=1'], ['--set', 'workload.batches']),
             (['--model', 'floppy'], ['--model', "'floppy'"]),
             (['--model', 'strict-posix,strict-posix'], ['--model', 'twice']),
-            (['--model', 'strict-posix,'], ['--model', 'empty']),
-            *((['--model', name], ['--model', f"'{name}' is not served"])
-              for name in MODELS_NOT_SERVED)):
+            (['--model', 'strict-posix,'], ['--model', 'empty'])):
         t.refused(f'bad usage: {args}', t.run('run', 'f.sql', *args, cwd=t.scenario(ROWS)), *parts)
 
 
@@ -333,7 +330,16 @@ def check_sqlite(t):
 
 def check_lists(t):
     ran = t.run('list', 'models')
-    t.same('list models', ran, (0, MODELS), (ran.code, re.findall(r'^(\S+)', ran.out, re.M)))
+    models, _, parameters = ran.out.partition('\n\n')
+    t.same('list models', ran, (0, MODELS), (ran.code, re.findall(r'^(\S+)', models, re.M)))
+    for part in ('stands for', 'parameters', 'sources', 'leaves out'):
+        t.same(f'list models: each has {part}', ran, len(MODELS),
+               len(re.findall(rf'^  {part}: \S', models, re.M)))
+    t.same('list models: parameters with their values', ran,
+           ['reorder=any|file|none', 'namespace=any|ordered', 'hole=zero|garbage|stale',
+            'fsync=honest|lies|barrier', 'fsync-entry=no|yes', 'fsync-scope=file|filesystem',
+            'size-after-data=no|yes', 'psow=yes|no', 'sector=device|512|4096'],
+           re.findall(r'^  (\S+=\S+)$', parameters, re.M))
     ran = t.run('list', 'defects')
     t.same('list defects', ran, (0, DEFECTS), (ran.code, re.findall(r'^(\S+)', ran.out, re.M)))
     folder = t.scenario(ROWS.replace('rows one', 'another'), 'z.sql')

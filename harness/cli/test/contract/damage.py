@@ -80,7 +80,7 @@ def check_explore(t):
     for args, parts in ((('--set', 'no_such=1'), ('--set', 'no_such')),
                         (('--set', 'workload.batches=1'), ('--set', 'workload')),
                         (('--set', 'model.sector=7'), ('--set', '7')),
-                        (('--model', 'xfs'), ('--model', 'not served')),
+                        (('--model', 'floppy'), ('--model', 'floppy')),
                         (('--report', 'none/out'), ('none/out',))):
         t.refused(f'explore {args}', t.run('explore', 'a.trace', *args, cwd=folder), *parts)
 

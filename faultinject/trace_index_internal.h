@@ -1,0 +1,24 @@
+/* Shared by trace_index.c (contents, sizes, syncs) and trace_index_names.c. */
+#ifndef FI_TRACE_INDEX_INTERNAL_H
+#define FI_TRACE_INDEX_INTERNAL_H
+
+#include "faultinject/base/arena.h"
+#include "faultinject/trace_index.h"
+
+struct trace_index_memory {
+	struct arena arena; /* contents, group tables */
+	/* stale[sector]: what was deleted last at this place of any file (D6); NULL = nothing. */
+	const uint8_t **stale;
+	uint32_t stale_count;
+};
+
+/* Builds all groups of names. */
+int index_build_groups(struct trace_index *ix, struct err *err);
+/* The number of a directory, added if it is missing. */
+uint32_t index_directory(struct trace_index *ix, const char *path);
+/* Is it a create, unlink, rename or link? */
+bool index_is_name_op(const struct op *op);
+/* The group and the number of a name operation in it. */
+struct index_name_op *index_name_op_at(struct trace_index *ix, uint64_t position);
+
+#endif
