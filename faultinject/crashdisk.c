@@ -1,6 +1,8 @@
 /*
- * Decisions of the undecided disk; see crashdisk.h. Names are decided in crashdisk_names.c,
- * accounting is in crashdisk_weight.c, the reader's log in crashdisk_look.c.
+ * Decisions of the undecided disk; see crashdisk.h. Names are decided in crashdisk_names.c, prefix
+ * models in crashdisk_line.c. What recovery does to the disk is in crashdisk_storage.c, and a disk
+ * on top of that in crashdisk_above.c; accounting is in crashdisk_weight.c, the reader's log in
+ * crashdisk_look.c.
  */
 #include "faultinject/crashdisk_internal.h"
 
@@ -8,7 +10,6 @@
 #include "faultinject/base/buf.h"
 #include "faultinject/base/hash.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,6 +65,7 @@ void crashdisk_candidates(struct crashdisk *cd, uint32_t inode, size_t t, uint32
 	const struct index_sector *s = &in->sectors[sector];
 	const struct index_version *base = index_version_at(s, pi->durable);
 	ret->sector = s;
+	ret->number = sector;
 	ret->low = base == NULL ? 0 : (uint32_t)(base - s->versions) + 1;
 	ret->base = base != NULL && base->kind == INDEX_DROP ? NULL : base;
 	ret->surviving = t == 0 ? pi->meta_durable : in->metas[pi->meta_first + t - 1].position;
@@ -86,27 +88,27 @@ void crashdisk_candidates(struct crashdisk *cd, uint32_t inode, size_t t, uint32
 			ret->masked = false;
 		}
 	}
-	if (ret->base == NULL && ret->low < ret->high)
+	if (ret->base == NULL && ret->low < ret->high) {
 		ret->hole = s->versions[ret->low].hole;
+		ret->hole_inode = s->versions[ret->low].hole_inode;
+	}
 }
 
-const uint8_t *crashdisk_candidate(struct crashdisk *cd, const struct candidates *c, uint32_t k,
-				   uint64_t *ret_id)
+/* Candidate k, 0 = newest: a version, or NULL for the hole. */
+static const struct index_version *candidate_version(const struct candidates *c, uint32_t k,
+						     uint32_t *ret_index)
 {
-	uint32_t index = c->high - k; /* one above the version's index; == low: the base */
-	const struct index_version *v = index == c->low ? c->base : &c->sector->versions[index - 1];
+	*ret_index = c->high - k; /* one above the version's index; == low: the base */
+	return *ret_index == c->low ? c->base : &c->sector->versions[*ret_index - 1];
+}
 
-	const uint8_t *content = v == NULL ? c->hole : v->content;
-	if (content == NULL) {
-		*ret_id = cd->ix->zero_id;
-		return cd->ix->zero_sector;
-	}
-	*ret_id = v == NULL ? hash64(content, cd->ix->sector_size, 0) : v->id;
-	if (!c->masked)
-		return content;
-	/* D5: a truncation inside the sector that survived zeroes the tail of older versions. */
+/* D5: a truncation inside the sector that survived zeroes the tail of older versions. */
+static const uint8_t *cut_candidate(struct crashdisk *cd, const struct candidates *c,
+				    uint32_t index, const uint8_t *content, uint64_t *ret_id)
+{
 	uint32_t cut = cd->ix->sector_size;
-	for (uint32_t i = index; i < c->high; i++) {
+
+	for (uint32_t i = index; c->masked && i < c->high; i++) {
 		const struct index_version *later = &c->sector->versions[i];
 		if (later->kind == INDEX_CUT && later->position <= c->surviving && later->cut < cut)
 			cut = later->cut;
@@ -118,6 +120,41 @@ const uint8_t *crashdisk_candidate(struct crashdisk *cd, const struct candidates
 	memset(copy + cut, 0, cd->ix->sector_size - cut);
 	*ret_id = hash64(copy, cd->ix->sector_size, 0);
 	return copy;
+}
+
+/* The file whose base the candidate shows, when only the disk below knows that content; *ret_id is
+ * then like no other, because nobody has asked yet what is there. Otherwise 0. */
+static uint32_t candidate_below(const struct crashdisk *cd, uint32_t inode,
+				const struct candidates *c, const struct index_version *v,
+				uint64_t *ret_id)
+{
+	if (v == NULL) {
+		inode = c->hole_inode;
+		if (inode == 0)
+			return 0;
+		v = &cd->ix->inodes[inode].sectors[c->number].versions[0];
+	}
+	if (!v->below)
+		return 0;
+	*ret_id = v->id;
+	return inode;
+}
+
+const uint8_t *crashdisk_candidate(struct crashdisk *cd, const struct candidates *c, uint32_t k,
+				   uint64_t *ret_id)
+{
+	uint32_t index;
+	const struct index_version *v = candidate_version(c, k, &index);
+	const uint8_t *content = v == NULL ? c->hole : v->content;
+
+	if (cd->below != NULL && candidate_below(cd, 1, c, v, ret_id) != 0)
+		return cd->ix->zero_sector;
+	if (content == NULL) {
+		*ret_id = cd->ix->zero_id;
+		return cd->ix->zero_sector;
+	}
+	*ret_id = v == NULL ? hash64(content, cd->ix->sector_size, 0) : v->id;
+	return cut_candidate(cd, c, index, content, ret_id);
 }
 
 /* ---- the run ------------------------------------------------------------------------------- */
@@ -140,6 +177,7 @@ struct run_inode *crashdisk_run_inode(struct crashdisk *cd, uint32_t inode)
 		ri->t = 0;
 		ri->path = 0;
 		ri->size = 0;
+		ri->base_size = 0;
 		ri->line.run = 0;
 	}
 	return ri;
@@ -161,14 +199,14 @@ uint32_t crashdisk_ask(struct crashdisk *cd, uint32_t n, enum question_kind kind
 }
 
 /* Decides the file's metadata prefix, and with it the size. */
-static struct run_inode *decide_meta(struct crashdisk *cd, uint32_t inode)
+struct run_inode *crashdisk_decide_meta(struct crashdisk *cd, uint32_t inode)
 {
 	struct run_inode *ri = crashdisk_run_inode(cd, inode);
 
 	if (ri->known)
 		return ri;
 	if (crashdisk_has_lines(cd)) {
-		ri->size = crashdisk_line_size(cd, inode);
+		ri->size = ri->base_size = crashdisk_line_size(cd, inode);
 		ri->known = true;
 		return ri;
 	}
@@ -187,6 +225,7 @@ static struct run_inode *decide_meta(struct crashdisk *cd, uint32_t inode)
 		}
 	}
 	ri->known = true;
+	ri->base_size = ri->size;
 	return ri;
 }
 
@@ -213,272 +252,88 @@ static void record_decision(struct crashdisk *cd, uint32_t inode, uint32_t candi
 
 enum { CLASSES_MERGED_MAX = 64 }; /* beyond it, equal contents are separate answers */
 
-/* Decides which candidate a sector holds. The metadata prefix is decided. */
-static const struct run_sector *decide_sector(struct crashdisk *cd, uint32_t inode,
-					      struct run_inode *ri, uint32_t sector)
+/* Asks which candidate a sector holds; equal contents are one answer. Returns the candidate. */
+static uint32_t ask_sector(struct crashdisk *cd, uint32_t inode, uint32_t sector,
+			   const struct candidates *c)
+{
+	uint64_t ids[CLASSES_MERGED_MAX];
+	uint32_t newest[CLASSES_MERGED_MAX], sizes[CLASSES_MERGED_MAX];
+	uint32_t n = candidates_count(c), class_size = 1, classes = 0, k;
+
+	if (n == 1)
+		return 0;
+	if (n > CLASSES_MERGED_MAX) {
+		k = crashdisk_ask(cd, n, QUESTION_SECTOR, inode, sector);
+		record_decision(cd, inode, n, class_size);
+		return k;
+	}
+	for (k = 0; k < n; k++) {
+		uint64_t id;
+		uint32_t j = 0;
+		(void)crashdisk_candidate(cd, c, k, &id);
+		while (j < classes && ids[j] != id)
+			j++;
+		if (j == classes) {
+			ids[j] = id;
+			newest[j] = k;
+			sizes[j] = 0;
+			classes++;
+		}
+		sizes[j]++;
+	}
+	uint32_t answer = crashdisk_ask(cd, classes, QUESTION_SECTOR, inode, sector);
+	record_decision(cd, inode, n, sizes[answer]);
+	return newest[answer];
+}
+
+const uint8_t *crashdisk_base_sector(struct crashdisk *cd, uint32_t inode, struct run_inode *ri,
+				     uint32_t sector, uint64_t *ret_id)
 {
 	struct run_sector *rs = crashdisk_run_sector(cd, ri, sector);
+	struct candidates c;
+	uint32_t index;
+
+	if (rs->base_run == cd->run) {
+		*ret_id = rs->base_id;
+		return rs->base;
+	}
+	const uint8_t *content = cd->ix->zero_sector;
+	uint64_t id = cd->ix->zero_id;
+	if (inode <= cd->ix->trace->inode_count && crashdisk_has_lines(cd)) {
+		content = crashdisk_line_sector(cd, inode, sector, &id);
+	} else if (inode <= cd->ix->trace->inode_count) {
+		crashdisk_candidates(cd, inode, ri->t, sector, &c);
+		uint32_t k = ask_sector(cd, inode, sector, &c);
+		const struct index_version *v = candidate_version(&c, k, &index);
+		uint32_t below = cd->below == NULL ? 0 : candidate_below(cd, inode, &c, v, &id);
+		if (below != 0) {
+			content = crashdisk_beneath(cd, below, sector, &id);
+			content = cut_candidate(cd, &c, index, content, &id);
+		} else {
+			content = crashdisk_candidate(cd, &c, k, &id);
+		}
+	}
+	rs->base_run = cd->run;
+	rs->base = content;
+	rs->base_id = *ret_id = id;
+	return content;
+}
+
+/* Decides what a sector holds. The metadata prefix is decided. */
+const struct run_sector *crashdisk_decide_sector(struct crashdisk *cd, uint32_t inode,
+						 struct run_inode *ri, uint32_t sector)
+{
+	struct run_sector *rs = crashdisk_run_sector(cd, ri, sector);
+	uint64_t id;
 
 	if (rs->run == cd->run)
 		return rs;
-	rs->run = cd->run;
-	rs->content = cd->ix->zero_sector;
-	rs->id = cd->ix->zero_id;
-	if (inode > cd->ix->trace->inode_count)
-		return rs;
-	if (crashdisk_has_lines(cd)) {
-		rs->content = crashdisk_line_sector(cd, inode, sector, &rs->id);
-		return rs;
-	}
-	struct candidates c;
-	crashdisk_candidates(cd, inode, ri->t, sector, &c);
-	uint32_t n = candidates_count(&c);
-	if (n == 1) {
-		rs->content = crashdisk_candidate(cd, &c, 0, &rs->id);
-		return rs;
-	}
-	uint64_t ids[CLASSES_MERGED_MAX];
-	uint32_t newest[CLASSES_MERGED_MAX], sizes[CLASSES_MERGED_MAX];
-	uint32_t class_size = 1, k;
-	if (n <= CLASSES_MERGED_MAX) {
-		uint32_t classes = 0;
-		for (k = 0; k < n; k++) {
-			uint64_t id;
-			uint32_t j = 0;
-			(void)crashdisk_candidate(cd, &c, k, &id);
-			while (j < classes && ids[j] != id)
-				j++;
-			if (j == classes) {
-				ids[j] = id;
-				newest[j] = k;
-				sizes[j] = 0;
-				classes++;
-			}
-			sizes[j]++;
-		}
-		uint32_t answer = crashdisk_ask(cd, classes, QUESTION_SECTOR, inode, sector);
-		k = newest[answer];
-		class_size = sizes[answer];
-	} else {
-		k = crashdisk_ask(cd, n, QUESTION_SECTOR, inode, sector);
-	}
-	record_decision(cd, inode, n, class_size);
-	rs->content = crashdisk_candidate(cd, &c, k, &rs->id);
-	return rs;
-}
-
-/* A sector that this run may change: a private copy of what it holds. */
-static uint8_t *own_sector(struct crashdisk *cd, uint32_t inode, struct run_inode *ri,
-			   uint32_t sector)
-{
-	uint8_t *copy = arena_alloc(&cd->arena, cd->ix->sector_size);
-
-	memcpy(copy, decide_sector(cd, inode, ri, sector)->content, cd->ix->sector_size);
-	struct run_sector *rs = crashdisk_run_sector(cd, ri, sector);
-	rs->content = copy;
-	rs->id = 0;
-	return copy;
-}
-
-static void set_sector(struct crashdisk *cd, struct run_inode *ri, uint32_t sector,
-		       const uint8_t *content, uint64_t id)
-{
-	struct run_sector *rs = crashdisk_run_sector(cd, ri, sector);
-
+	const uint8_t *content = crashdisk_base_sector(cd, inode, ri, sector, &id);
 	rs->run = cd->run;
 	rs->content = content;
 	rs->id = id;
+	return rs;
 }
-
-/* The file grows: what lies between its old and its new end is zero, whatever an older, longer
- * version of the file once held there. */
-static void extend(struct crashdisk *cd, uint32_t inode, struct run_inode *ri, uint64_t size)
-{
-	uint64_t ss = cd->ix->sector_size;
-
-	if (ri->size % ss != 0) {
-		uint8_t *tail = own_sector(cd, inode, ri, (uint32_t)(ri->size / ss));
-		memset(tail + ri->size % ss, 0, ss - ri->size % ss);
-	}
-	for (uint64_t s = (ri->size + ss - 1) / ss; s * ss < size; s++)
-		set_sector(cd, ri, (uint32_t)s, cd->ix->zero_sector, cd->ix->zero_id);
-	ri->size = size;
-}
-
-/* ---- storage ------------------------------------------------------------------------------- */
-
-static struct crashdisk *self(struct storage *s)
-{
-	return (struct crashdisk *)s;
-}
-
-static int cd_access(struct storage *s, const char *path_text, bool *ret_yes)
-{
-	struct crashdisk *cd = self(s);
-	uint32_t path = crashdisk_path(cd, path_text);
-	bool yes, no, newest;
-
-	if (cd->run_paths[path].run == cd->run || path > cd->ix->trace->name_count) {
-		uint32_t inode = crashdisk_decide_name(cd, path);
-		*ret_yes = inode != 0 && decide_meta(cd, inode)->size > 0;
-	} else if (crashdisk_has_lines(cd)) {
-		*ret_yes = crashdisk_line_access(cd, path);
-	} else {
-		/* Where names are tied, a file may be reached by another name in a state in which
-		 * this one is gone; half an answer would not say enough. */
-		if (cd->ix->groups[cd->ix->group_of_name[path]].tied)
-			(void)crashdisk_decide_name(cd, path);
-		crashdisk_access_answers(cd, path, &yes, &no, &newest);
-		if (yes && no) {
-			uint32_t answer = crashdisk_ask(cd, 2, QUESTION_ACCESS, path, 0);
-			*ret_yes = (answer == 0) == newest;
-			crashdisk_constrain_access(cd, path, *ret_yes);
-		} else {
-			*ret_yes = yes;
-		}
-	}
-	crashdisk_look_log(cd, CRASHDISK_LOOK_ACCESS, path, 0, 0);
-	return 0;
-}
-
-static int cd_open(struct storage *s, const char *path_text, bool create, uint32_t *ret_inode,
-		   bool *ret_created)
-{
-	struct crashdisk *cd = self(s);
-	uint32_t path = crashdisk_path(cd, path_text);
-	uint32_t inode = crashdisk_decide_name(cd, path);
-
-	crashdisk_look_log(cd, CRASHDISK_LOOK_OPEN, path, 0, 0);
-	*ret_created = false;
-	if (inode == 0) {
-		if (!create)
-			return -ENOENT;
-		cd->pure = false;
-		inode = cd->run_inode_next++;
-		cd->run_paths[path] = (struct run_path){cd->run, inode, true};
-		*ret_created = true;
-	}
-	crashdisk_run_inode(cd, inode)->path = path;
-	*ret_inode = inode;
-	return 0;
-}
-
-static int cd_read(struct storage *s, uint32_t inode, uint64_t offset, void *buf, size_t size,
-		   size_t *ret_got)
-{
-	struct crashdisk *cd = self(s);
-	struct run_inode *ri = decide_meta(cd, inode);
-	uint64_t ss = cd->ix->sector_size;
-	size_t got = offset >= ri->size		? 0
-		     : ri->size - offset < size ? (size_t)(ri->size - offset)
-						: size;
-
-	for (size_t done = 0; done < got;) {
-		uint64_t at = offset + done;
-		size_t n = ss - at % ss < got - done ? (size_t)(ss - at % ss) : got - done;
-		const struct run_sector *rs = decide_sector(cd, inode, ri, (uint32_t)(at / ss));
-		memcpy((uint8_t *)buf + done, rs->content + at % ss, n);
-		done += n;
-	}
-	crashdisk_look_log(cd, CRASHDISK_LOOK_READ, ri->path, offset, size);
-	*ret_got = got;
-	return 0;
-}
-
-static int cd_write(struct storage *s, uint32_t inode, uint64_t offset, const void *data,
-		    size_t size)
-{
-	struct crashdisk *cd = self(s);
-	struct run_inode *ri = decide_meta(cd, inode);
-	uint64_t ss = cd->ix->sector_size;
-
-	if (offset + size > INDEX_FILE_SIZE_MAX)
-		return -EFBIG;
-	cd->pure = false;
-	if (offset + size > ri->size)
-		extend(cd, inode, ri, offset + size);
-	for (size_t done = 0; done < size;) {
-		uint64_t at = offset + done;
-		uint32_t sector = (uint32_t)(at / ss);
-		size_t n = ss - at % ss < size - done ? (size_t)(ss - at % ss) : size - done;
-		uint8_t *content;
-		if (n == ss) {
-			content = arena_alloc(&cd->arena, ss);
-			set_sector(cd, ri, sector, content, 0);
-		} else {
-			content = own_sector(cd, inode, ri, sector);
-		}
-		memcpy(content + at % ss, (const uint8_t *)data + done, n);
-		done += n;
-	}
-	return 0;
-}
-
-static int cd_truncate(struct storage *s, uint32_t inode, uint64_t size)
-{
-	struct crashdisk *cd = self(s);
-	struct run_inode *ri = decide_meta(cd, inode);
-
-	if (size > INDEX_FILE_SIZE_MAX)
-		return -EFBIG;
-	if (size != ri->size)
-		cd->pure = false;
-	if (size > ri->size)
-		extend(cd, inode, ri, size);
-	ri->size = size;
-	return 0;
-}
-
-static int cd_size(struct storage *s, uint32_t inode, uint64_t *ret_size)
-{
-	struct crashdisk *cd = self(s);
-	const struct run_inode *ri = decide_meta(cd, inode);
-
-	*ret_size = ri->size;
-	crashdisk_look_log(cd, CRASHDISK_LOOK_SIZE, ri->path, 0, 0);
-	return 0;
-}
-
-/* Depth 1: recovery's own writes are never lost, so its syncs mean nothing. */
-static int cd_sync(struct storage *s, uint32_t inode, bool data_only)
-{
-	(void)s;
-	(void)inode;
-	(void)data_only;
-	return 0;
-}
-
-static int cd_dirsync(struct storage *s, const char *directory)
-{
-	(void)s;
-	(void)directory;
-	return 0;
-}
-
-static int cd_unlink(struct storage *s, const char *path_text)
-{
-	struct crashdisk *cd = self(s);
-	uint32_t path = crashdisk_path(cd, path_text);
-
-	if (crashdisk_decide_name(cd, path) == 0)
-		return -ENOENT;
-	cd->pure = false;
-	cd->run_paths[path] = (struct run_path){cd->run, 0, true};
-	return 0;
-}
-
-static const struct storage_ops crashdisk_ops = {
-    .access = cd_access,
-    .open = cd_open,
-    .read = cd_read,
-    .write = cd_write,
-    .truncate = cd_truncate,
-    .size = cd_size,
-    .sync = cd_sync,
-    .dirsync = cd_dirsync,
-    .unlink = cd_unlink,
-    .lock = NULL,
-};
 
 /* ---- lifetime ------------------------------------------------------------------------------ */
 
@@ -487,7 +342,7 @@ struct crashdisk *crashdisk_create(const struct trace_index *ix, const struct mo
 	struct crashdisk *cd = xcalloc(1, sizeof *cd);
 	uint32_t inodes = ix->trace->inode_count, names = ix->trace->name_count;
 
-	cd->storage.ops = &crashdisk_ops;
+	cd->storage.ops = crashdisk_storage_ops();
 	cd->ix = ix;
 	cd->model = *model;
 	arena_init(&cd->arena);
@@ -530,11 +385,14 @@ void crashdisk_free(struct crashdisk *cd)
 	free(cd->run_groups);
 	free(cd->run_inodes);
 	free(cd->run_paths);
+	crashdisk_forget_recovery(cd);
 	free(cd->segments);
 	free(cd->decisions);
 	free(cd->looks);
 	free(cd->answers);
 	arena_release(&cd->arena);
+	trace_index_free(cd->own_index);
+	trace_free(cd->own_trace);
 	free(cd);
 }
 
@@ -569,6 +427,7 @@ void crashdisk_begin(struct crashdisk *cd, struct choice *choice)
 		const struct op *op = trace_at(cd->ix->trace, cd->position);
 		ASSERT_OP(op->kind, ==, OP_WRITE);
 		ASSERT_OP(cd->cut_bytes, <=, op->size);
-		(void)cd_write(&cd->storage, op->inode, op->offset, op->data, cd->cut_bytes);
+		crashdisk_cut_write(cd, op);
 	}
+	crashdisk_begin_recovery(cd);
 }

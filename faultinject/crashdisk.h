@@ -11,7 +11,8 @@
  * a file, or everything, survives as one prefix of its operations (D4), a decision narrows an
  * interval of prefix lengths. Answer 0 is the newest possibility, the last answer the oldest.
  *
- * Depth 1: what recovery itself writes is there at once and never lost.
+ * What recovery itself writes is there at once and never lost. For a second crash, during recovery,
+ * crashdisk_above() makes a disk on which it can be (see there).
  *
  *     crashdisk_open(cd, position)      once a crash point
  *       crashdisk_begin(cd, choice)     once a run; everything decided before is forgotten
@@ -46,6 +47,36 @@ void crashdisk_open(struct crashdisk *cd, uint64_t position, size_t cut_bytes);
 
 /* Starts a run; `choice` (borrowed until the next begin) answers. */
 void crashdisk_begin(struct crashdisk *cd, struct choice *choice);
+
+/*
+ * Crash during recovery. After crashdisk_record(), each run keeps what recovery does to the disk,
+ * until crashdisk_end_recovery(), when the machine dies again: all calls fail until the next begin.
+ *
+ *     crashdisk_record(cd);
+ *     crashdisk_begin(cd, choice);
+ *       ... recovery over crashdisk_storage(cd) ...
+ *     crashdisk_end_recovery(cd);
+ *     crashdisk_above(cd, &top, err)    what recovery did, as a trace of its own
+ *
+ * `top` is an undecided disk over that trace: what the first recovery decided is durable, what it
+ * did is pending, and everything else is still undecided below. A second run:
+ *
+ *     crashdisk_begin(cd, choice);      the same recovery with the same answers again
+ *       ... recovery over crashdisk_storage(cd) ...
+ *     crashdisk_end_recovery(cd);
+ *     crashdisk_begin(top, choice);     the same choice goes on
+ *       ... recovery over crashdisk_storage(top) ...
+ *
+ * It stands for crashdisk_weight(top) x crashdisk_weight(cd) assignments.
+ */
+void crashdisk_record(struct crashdisk *cd);
+void crashdisk_end_recovery(struct crashdisk *cd);
+/* *ret_top is the caller's and borrows `cd`; NULL when the recovery changed nothing and synced
+ * nothing. The log and peeking (below) do not work on it. ERR_LIMIT, ERR_INPUT as
+ * trace_index_build(). */
+int crashdisk_above(struct crashdisk *cd, struct crashdisk **ret_top, struct err *err);
+/* The index that the disk stands on. */
+const struct trace_index *crashdisk_index(const struct crashdisk *cd);
 
 /* The last question of the present run, in words, to name where a run diverged; NULL when none was
  * asked. Borrowed until the next call. */

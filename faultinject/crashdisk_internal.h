@@ -51,6 +51,9 @@ struct run_sector {
 	uint32_t run;
 	const uint8_t *content; /* the index's, or the run's arena */
 	uint64_t id;		/* content hash; 0 = not computed */
+	uint32_t base_run;	/* the same, as the crash left it, before recovery changed it */
+	const uint8_t *base;
+	uint64_t base_id;
 };
 
 struct run_inode {
@@ -58,8 +61,8 @@ struct run_inode {
 	bool known; /* t and size are decided */
 	uint8_t filter;
 	uint32_t t;
-	uint32_t path; /* number of the path it was opened by last */
-	uint64_t size;
+	uint32_t path;		    /* number of the path it was opened by last */
+	uint64_t size, base_size;   /* live, and as the crash left it */
 	struct run_sector *sectors; /* owned; tagged by run */
 	uint32_t sector_cap;
 	struct run_line line; /* reorder=file */
@@ -74,7 +77,8 @@ struct run_group {
 struct run_path {
 	uint32_t run;
 	uint32_t inode;
-	bool own; /* by recovery */
+	uint32_t base; /* as the crash left it */
+	bool own;      /* by recovery */
 };
 
 struct run_decision {
@@ -117,6 +121,15 @@ struct crashdisk {
 	size_t *segments;	  /* owned; scratch of crashdisk_line.c */
 	size_t segment_cap;
 
+	/* Crash during recovery; crashdisk_above.c. */
+	bool recording, ended;
+	struct op *recovery; /* owned; what recovery did to the disk in this run, data in arena */
+	size_t recovery_count, recovery_cap;
+	struct crashdisk *below; /* borrowed */
+	uint32_t *below_inodes;	 /* owned; [inode of the trace]: that of the disk below */
+	struct trace *own_trace; /* owned; with `below` */
+	struct trace_index *own_index;
+
 	struct run_decision *decisions; /* sectors decided in this run */
 	size_t decision_count, decision_cap;
 
@@ -139,6 +152,8 @@ struct candidates {
 	const struct index_sector *sector;
 	const struct index_version *base;
 	const uint8_t *hole; /* what shows when base is NULL; NULL = zeros */
+	uint32_t hole_inode; /* whose base that was; 0 = of nothing that a disk below knows */
+	uint32_t number;     /* of the sector */
 	uint32_t low, high;
 	bool masked;
 	uint64_t surviving; /* position of the last surviving metadata operation */
@@ -148,6 +163,26 @@ static inline uint32_t candidates_count(const struct candidates *c)
 {
 	return 1 + c->high - c->low;
 }
+
+/* The file's metadata prefix, and with it its size, decided. */
+struct run_inode *crashdisk_decide_meta(struct crashdisk *cd, uint32_t inode);
+const struct run_sector *crashdisk_decide_sector(struct crashdisk *cd, uint32_t inode,
+						 struct run_inode *ri, uint32_t sector);
+/* What the crash left in a sector, whatever recovery has written there since. */
+const uint8_t *crashdisk_base_sector(struct crashdisk *cd, uint32_t inode, struct run_inode *ri,
+				     uint32_t sector, uint64_t *ret_id);
+
+/* crashdisk_storage.c */
+const struct storage_ops *crashdisk_storage_ops(void);
+/* D11: the part of a write that happened before the processes died. */
+void crashdisk_cut_write(struct crashdisk *cd, const struct op *op);
+
+/* crashdisk_above.c */
+void crashdisk_begin_recovery(struct crashdisk *cd);
+void crashdisk_forget_recovery(struct crashdisk *cd);
+void crashdisk_record_op(struct crashdisk *cd, struct op op);
+const uint8_t *crashdisk_beneath(struct crashdisk *cd, uint32_t inode, uint32_t sector,
+				 uint64_t *ret_id);
 
 const struct point_inode *crashdisk_point_inode(struct crashdisk *cd, uint32_t inode);
 const struct point_group *crashdisk_point_group(struct crashdisk *cd, size_t group);

@@ -123,8 +123,8 @@ bool crashdisk_line_peek_size(struct crashdisk *cd, uint32_t inode, uint64_t *re
 
 /* ---- sectors ---- */
 
-static const uint8_t *content_at(const struct crashdisk *cd, uint32_t inode, uint32_t sector,
-				 size_t prefix, uint64_t *ret_id)
+static const struct index_version *version_at(const struct crashdisk *cd, uint32_t inode,
+					      uint32_t sector, size_t prefix)
 {
 	const struct index_inode *in = &cd->ix->inodes[inode];
 	const struct index_sector *s = sector < in->sector_count ? &in->sectors[sector] : NULL;
@@ -137,8 +137,16 @@ static const uint8_t *content_at(const struct crashdisk *cd, uint32_t inode, uin
 		else
 			hi = mid;
 	}
-	*ret_id = lo == 0 ? cd->ix->zero_id : s->versions[lo - 1].id;
-	return lo == 0 ? cd->ix->zero_sector : s->versions[lo - 1].content;
+	return lo == 0 ? NULL : &s->versions[lo - 1];
+}
+
+static const uint8_t *content_at(const struct crashdisk *cd, uint32_t inode, uint32_t sector,
+				 size_t prefix, uint64_t *ret_id)
+{
+	const struct index_version *v = version_at(cd, inode, sector, prefix);
+
+	*ret_id = v == NULL ? cd->ix->zero_id : v->id;
+	return v == NULL ? cd->ix->zero_sector : v->content;
 }
 
 static size_t sector_segments(struct crashdisk *cd, uint32_t inode, uint32_t sector,
@@ -167,9 +175,12 @@ const uint8_t *crashdisk_line_sector(struct crashdisk *cd, uint32_t inode, uint3
 {
 	struct run_line *l = run_line(cd, inode);
 	size_t count = sector_segments(cd, inode, sector, l);
+	size_t prefix = keep_segment(cd, l, count, QUESTION_SECTOR, inode, sector);
+	const struct index_version *v = version_at(cd, inode, sector, prefix);
 
-	return content_at(cd, inode, sector,
-			  keep_segment(cd, l, count, QUESTION_SECTOR, inode, sector), ret_id);
+	if (v != NULL && v->below)
+		return crashdisk_beneath(cd, inode, sector, ret_id);
+	return content_at(cd, inode, sector, prefix, ret_id);
 }
 
 bool crashdisk_line_peek_sector(struct crashdisk *cd, uint32_t inode, uint32_t sector,
@@ -218,7 +229,7 @@ uint32_t crashdisk_line_name(struct crashdisk *cd, uint32_t path)
 	size_t count = name_segments(cd, path, l);
 	uint32_t inode = name_at(cd, path, keep_segment(cd, l, count, QUESTION_NAME, path, 0));
 
-	cd->run_paths[path] = (struct run_path){.run = cd->run, .inode = inode};
+	cd->run_paths[path] = (struct run_path){.run = cd->run, .inode = inode, .base = inode};
 	return inode;
 }
 

@@ -56,10 +56,11 @@ static struct run_inode *peek_meta(struct crashdisk *cd, uint32_t inode)
 
 	if (!ri->known && crashdisk_has_lines(cd)) {
 		ri->known = crashdisk_line_peek_size(cd, inode, &ri->size);
+		ri->base_size = ri->size;
 	} else if (!ri->known && crashdisk_point_inode(cd, inode)->meta_count == 0) {
 		ri->known = true;
 		ri->t = 0;
-		ri->size = crashdisk_size_of(cd, inode, 0);
+		ri->size = ri->base_size = crashdisk_size_of(cd, inode, 0);
 	}
 	return ri->known ? ri : NULL;
 }
@@ -74,17 +75,22 @@ static const struct run_sector *peek_sector(struct crashdisk *cd, uint32_t inode
 		return rs;
 	if (inode > cd->ix->trace->inode_count)
 		return NULL;
-	if (crashdisk_has_lines(cd)) {
+	if (rs->base_run == cd->run) {
+		rs->content = rs->base;
+		rs->id = rs->base_id;
+	} else if (crashdisk_has_lines(cd)) {
 		if (!crashdisk_line_peek_sector(cd, inode, sector, &rs->content, &rs->id))
 			return NULL;
-		rs->run = cd->run;
-		return rs;
+	} else {
+		crashdisk_candidates(cd, inode, ri->t, sector, &c);
+		if (candidates_count(&c) != 1)
+			return NULL;
+		rs->content = crashdisk_candidate(cd, &c, 0, &rs->id);
 	}
-	crashdisk_candidates(cd, inode, ri->t, sector, &c);
-	if (candidates_count(&c) != 1)
-		return NULL;
 	rs->run = cd->run;
-	rs->content = crashdisk_candidate(cd, &c, 0, &rs->id);
+	rs->base_run = cd->run;
+	rs->base = rs->content;
+	rs->base_id = rs->id;
 	return rs;
 }
 

@@ -202,7 +202,7 @@ uint32_t crashdisk_decide_name(struct crashdisk *cd, uint32_t path)
 		for (size_t j = 0; j < pg->count; j++)
 			alive[j] = alive[j] && pg->rows[j * g->name_count + column] == inode;
 	}
-	*known = (struct run_path){.run = cd->run, .inode = inode};
+	*known = (struct run_path){.run = cd->run, .inode = inode, .base = inode};
 	return inode;
 }
 

@@ -11,8 +11,9 @@ static const struct model_info presets[] = {
 	.summary = "only what POSIX promises: fsync, and nothing else, makes things durable",
 	.stands_for = "no file system in particular; what holds here holds on every honest disk "
 		      "that writes sectors whole and leaves zeros in holes",
-	.sources = "POSIX.1-2017 fsync() and open(); SQLite, 'Atomic Commit In SQLite' sections 2 "
-		   "and 9, and SQLITE_IOCAP_POWERSAFE_OVERWRITE for undamaged neighbours",
+	.sources = "POSIX.1-2017 fsync() and open(); Linux fsync(2), which says that the directory "
+		   "needs a sync of its own; SQLite, 'Atomic Commit In SQLite' section 2, and "
+		   "'Powersafe Overwrite' for undamaged neighbours",
 	.leaves_out = "holes with garbage or old data, damage within a sector, failing fsync, "
 		      "media errors",
     },
@@ -24,13 +25,17 @@ static const struct model_info presets[] = {
 		  .size_after_data = 1},
 	.summary = "a journal of metadata in order; new blocks are written before the size that "
 		   "shows them",
-	.stands_for = "ext4 with its defaults (data=ordered, delalloc, barriers on)",
-	.sources = "Linux Documentation/admin-guide/ext4.rst (data=ordered) and "
-		   "filesystems/ext4/journal.rst; fs/ext4/fsync.c and inode.c "
-		   "(ext4_sync_file commits the transaction of the inode; "
-		   "ext4_da_should_update_i_disksize); Pillai et al., OSDI 2014",
-	.leaves_out = "auto_da_alloc (a rename over a file, and a truncation to nothing, flush "
-		      "data early: fewer states), barrier=0, data=journal, fast_commit",
+	.stands_for = "ext4 with data=ordered (the default), delalloc and barriers, up to Linux "
+		      "5.5 or with dioread_lock",
+	.sources = "Linux Documentation/admin-guide/ext4.rst (data=ordered); fs/ext4/fsync.c "
+		   "(ext4_fsync_journal commits the transaction of the inode, for fdatasync the "
+		   "last one that changed its size or blocks) and inode.c (ext4_map_blocks, "
+		   "ext4_da_should_update_i_disksize); linux-ext4, 24 March 2023, 'defer updating "
+		   "i_disksize until endio', for zeros behind an append inside a block",
+	.leaves_out = "more states: since Linux 5.6 (dioread_nolock by default) a new size may be "
+		      "ahead of its data, which then reads as zeros: set size-after-data=no. Fewer: "
+		      "the metadata of all files is in one order; auto_da_alloc. Not at all: "
+		      "barrier=0, data=journal, fast_commit",
     },
     {
 	.model = {.name = "ext4-writeback",
@@ -40,12 +45,16 @@ static const struct model_info presets[] = {
 		  .hole = MODEL_HOLE_STALE},
 	.summary = "a journal of metadata in order, which data does not wait for: a new size may "
 		   "show what was deleted earlier",
-	.stands_for = "ext4 with data=writeback; also JFS-like file systems that journal metadata "
-		      "only",
-	.sources = "Linux Documentation/admin-guide/ext4.rst (data=writeback: 'may expose stale "
-		   "data'); fs/ext4/fsync.c; Pillai et al., OSDI 2014",
-	.leaves_out = "stale bytes of other users' files; of everything that was deleted at a "
-		      "file's sector only the latest is shown",
+	.stands_for = "ext4 with data=writeback, up to Linux 5.5 or with dioread_lock; file systems "
+		      "that journal metadata only, such as JFS",
+	.sources = "Linux Documentation/admin-guide/ext4.rst ('can potentially leave stale data "
+		   "exposed in recently written files in case of an unclean shutdown'); ext4(5), "
+		   "data=writeback ('can allow old data to appear in files after a crash'); "
+		   "fs/ext4/fsync.c",
+	.leaves_out = "more states: stale bytes of files that are not in the trace; of what was "
+		      "deleted at a sector, and from elsewhere, only the latest is shown. Fewer: the "
+		      "metadata of all files is in one order; blocks are used again only when their "
+		      "deletion is committed; since Linux 5.6 new blocks read as zeros",
     },
     {
 	.model = {.name = "xfs",
@@ -55,24 +64,25 @@ static const struct model_info presets[] = {
 		  .size_after_data = 1},
 	.summary = "a log of metadata in order; a size is logged when its data has been written",
 	.stands_for = "XFS since Linux 2.6.22, default mount options",
-	.sources = "XFS FAQ ('Why do I see binary NULLS in some files after recovery'); Linux "
-		   "Documentation/filesystems/xfs/xfs-delayed-logging-design.rst; "
-		   "fs/xfs/xfs_aops.c (xfs_setfilesize) and xfs_file.c (xfs_file_fsync forces the "
-		   "log up to the inode)",
-	.leaves_out = "that data appended inside a block also precedes its size (fewer states); "
-		      "reflink, real-time devices",
+	.sources = "Linux commit ba87ea699ebd, 'Fix to prevent the notorious NULL files problem': "
+		   "the logged size is changed when the data has been written; fs/xfs/xfs_file.c "
+		   "(xfs_fsync_seq: the log is forced up to the inode's last change, by fdatasync "
+		   "only when more than timestamps changed); XFS FAQ, binary NULLS",
+	.leaves_out = "fewer states: data appended inside a block precedes its size, too, and the "
+		      "metadata of all files is in one order. Not at all: reflink, real-time devices",
     },
     {
 	.model = {.name = "apfs-no-fullfsync",
 		  .namespace = MODEL_NAMESPACE_ORDERED,
 		  .fsync = MODEL_FSYNC_LIES},
 	.summary = "plain fsync on macOS: to the drive's cache, which may write in any order",
-	.stands_for = "APFS and HFS+ with SQLite's default PRAGMA fullfsync=OFF",
-	.sources = "Apple fsync(2): 'the drive may not physically write the data to the platters "
-		   "for quite some time and it may be written in an out-of-order sequence'; "
-		   "SQLite, PRAGMA fullfsync",
-	.leaves_out = "that drives write their caches within seconds: here nothing is ever "
-		      "durable",
+	.stands_for = "APFS and HFS+ with PRAGMA fullfsync=OFF, the default of SQLite and of "
+		      "Apple's build of it",
+	.sources = "Apple fsync(2): 'the drive itself may not physically write the data to the "
+		   "platters for quite some time and it may be written in an out-of-order "
+		   "sequence'; SQLite, PRAGMA fullfsync; names in order: assumed, APFS is closed",
+	.leaves_out = "fewer states: drives write their caches within seconds; here nothing is "
+		      "ever durable",
     },
     {
 	.model = {.name = "apfs-barrier",
@@ -81,11 +91,13 @@ static const struct model_info presets[] = {
 		  .fsync_entry = 1},
 	.summary = "F_BARRIERFSYNC: what is before it reaches the disk before what is after it, "
 		   "some time",
-	.stands_for = "APFS with fcntl(F_BARRIERFSYNC), as Apple's own build of SQLite uses it",
-	.sources = "Apple fcntl(2), F_BARRIERFSYNC: 'issues a barrier command to the drive to "
-		   "persist I/O in order'",
-	.leaves_out = "that F_BARRIERFSYNC falls back to a full flush on drives without barriers "
-		      "(fewer states)",
+	.stands_for = "APFS with fcntl(F_BARRIERFSYNC) on Apple's drives, which Apple's build of "
+		      "SQLite calls with PRAGMA fullfsync=ON",
+	.sources = "Apple fcntl(2), F_BARRIERFSYNC: operations before it 'are guaranteed to be "
+		   "persisted before any other I/O that would follow the barrier, although no "
+		   "assumption should be made on what has been persisted or not when this call "
+		   "returns'; names in order, and kept with their file: assumed, APFS is closed",
+	.leaves_out = "drives without barriers, which the manual does not promise anything for",
     },
     {
 	.model = {.name = "nvme-4k", .fsync_entry = 1, .sector = 2},
@@ -105,10 +117,11 @@ static const struct model_info presets[] = {
 		   "being written, holes show anything",
 	.stands_for = "disks and flash without powersafe overwrite, FAT and other file systems "
 		      "without a journal",
-	.sources = "SQLite, 'PSOW' (powersafe overwrite) and 'Atomic Commit' section 2; Zheng et "
-		   "al., FAST 2013, for shorn and flying writes of flash under power faults",
-	.leaves_out = "damage to sectors that nobody was writing; garbage other than that of the "
-		      "run's seed: exhaustive means for that garbage",
+	.sources = "SQLite, 'Powersafe Overwrite' and 'Atomic Commit In SQLite' section 2; Zheng et "
+		   "al., FAST 2013, for shorn writes of flash under power faults",
+	.leaves_out = "more states: damage to the very bytes that were written, to a sector that is "
+		      "written whole, and to sectors that nobody was writing; garbage other than "
+		      "that of the run's seed (exhaustive means for that garbage)",
     },
     {
 	.model = {.name = "lying-disk", .fsync = MODEL_FSYNC_LIES},

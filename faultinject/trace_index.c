@@ -95,7 +95,7 @@ static uint8_t *garbage(const struct trace_index *ix, uint32_t inode, uint32_t s
 
 /* What a sector shows whose first write in its epoch is lost while the size survived (D6). A sector
  * that was inside the file before it was written held zeros. */
-static const uint8_t *hole(const struct trace_index *ix, uint32_t inode, uint32_t sector)
+static struct stale_sector hole(const struct trace_index *ix, uint32_t inode, uint32_t sector)
 {
 	const struct index_inode *in = &ix->inodes[inode];
 	const struct index_sector *s = &in->sectors[sector];
@@ -103,10 +103,11 @@ static const uint8_t *hole(const struct trace_index *ix, uint32_t inode, uint32_
 	if (ix->model.hole == MODEL_HOLE_ZERO ||
 	    (s->count > 0 && s->versions[s->count - 1].kind != INDEX_DROP) ||
 	    (uint64_t)sector * ix->sector_size < live_size(in))
-		return NULL;
+		return (struct stale_sector){NULL, 0};
 	if (ix->model.hole == MODEL_HOLE_GARBAGE)
-		return garbage(ix, inode, sector);
-	return sector < ix->memory->stale_count ? ix->memory->stale[sector] : NULL;
+		return (struct stale_sector){garbage(ix, inode, sector), 0};
+	return sector < ix->memory->stale_count ? ix->memory->stale[sector]
+						: (struct stale_sector){NULL, 0};
 }
 
 /* The version in which a partial overwrite has damaged the rest of its sector (D9), as far as the
@@ -153,7 +154,9 @@ static void add_write(struct trace_index *ix, uint32_t number, uint64_t position
 			v.content = copy;
 		}
 		if (position != 0) {
-			v.hole = hole(ix, number, sector);
+			struct stale_sector stale = hole(ix, number, sector);
+			v.hole = stale.content;
+			v.hole_inode = stale.inode;
 			const uint8_t *bad =
 			    damaged(ix, number, sector, in_sector, in_sector + n, v.content);
 			if (bad != NULL) {
@@ -176,7 +179,8 @@ static void add_write(struct trace_index *ix, uint32_t number, uint64_t position
 }
 
 /* Remembers what a sector of a deleted file, or part of one, held. */
-static void remember_stale(struct trace_index *ix, uint32_t sector, const struct index_sector *s)
+static void remember_stale(struct trace_index *ix, uint32_t inode, uint32_t sector,
+			   const struct index_sector *s)
 {
 	struct trace_index_memory *m = ix->memory;
 
@@ -189,7 +193,8 @@ static void remember_stale(struct trace_index *ix, uint32_t sector, const struct
 		memset(m->stale + m->stale_count, 0, (count - m->stale_count) * sizeof *m->stale);
 		m->stale_count = count;
 	}
-	m->stale[sector] = s->versions[s->count - 1].content;
+	m->stale[sector] = (struct stale_sector){
+	    s->versions[s->count - 1].content, s->versions[s->count - 1].position == 0 ? inode : 0};
 }
 
 static void add_truncate(struct trace_index *ix, uint32_t number, uint64_t position, uint64_t size)
@@ -216,7 +221,7 @@ static void add_truncate(struct trace_index *ix, uint32_t number, uint64_t posit
 		/* Also where nothing was ever written: what is written there later belongs to the
 		 * next epoch. */
 		for (uint64_t s = (size + ss - 1) / ss; s * ss < old; s++) {
-			remember_stale(ix, (uint32_t)s, sector_at(inode, (uint32_t)s));
+			remember_stale(ix, number, (uint32_t)s, sector_at(inode, (uint32_t)s));
 			add_version(ix, inode, (uint32_t)s,
 				    (struct index_version){.position = position,
 							   .content = ix->zero_sector,
@@ -235,7 +240,7 @@ static void drop_link(struct trace_index *ix, uint32_t number)
 	if (number == 0 || --inode->link_count > 0)
 		return;
 	for (uint32_t s = 0; s < inode->sector_count; s++)
-		remember_stale(ix, s, &inode->sectors[s]);
+		remember_stale(ix, number, s, &inode->sectors[s]);
 }
 
 static void add_name_op(struct trace_index *ix, uint64_t position)
@@ -254,10 +259,8 @@ static void add_name_op(struct trace_index *ix, uint64_t position)
 	drop_link(ix, index_live_inode(ix, to, position - 1));
 	if (op->kind == OP_CREATE || op->kind == OP_LINK)
 		ix->inodes[op->inode].link_count++;
-	if (op->kind == OP_CREATE) {
+	if (op->kind == OP_CREATE)
 		ix->inodes[op->inode].created = position;
-		ix->inodes[op->inode].created_in = n->directory;
-	}
 }
 
 /* ---- build --------------------------------------------------------------------------------- */
@@ -285,16 +288,13 @@ static bool any_between(const uint64_t *positions, size_t count, uint64_t after,
 static bool commits_file(const struct trace_index *ix, uint32_t inode, uint64_t begin)
 {
 	const struct index_inode *in = &ix->inodes[inode];
-	const struct index_directory *d = &ix->directories[in->created_in];
 	uint64_t done = index_meta_durable(ix, inode, begin);
 
 	if (index_meta_until(in, begin) > index_meta_until(in, done))
 		return true;
+	/* Whatever makes a pending creation durable is a commit itself. */
 	return in->created != 0 && in->created <= begin &&
-	       in->created > index_durable(ix->commits, ix->commit_count, begin) &&
-	       in->created > index_durable(d->syncs, d->sync_count, begin) &&
-	       (!ix->model.fsync_entry ||
-		in->created > index_durable(in->syncs, in->sync_count, begin));
+	       in->created > index_durable(ix->commits, ix->commit_count, begin);
 }
 
 /* ... and a sync of this directory has a name to commit. */
@@ -302,9 +302,8 @@ static bool commits_directory(const struct trace_index *ix, const struct index_d
 			      uint64_t begin)
 {
 	uint64_t done = index_durable(ix->commits, ix->commit_count, begin);
-	uint64_t own = index_durable(d->syncs, d->sync_count, begin);
 
-	return any_between(d->changes, d->change_count, done > own ? done : own, begin);
+	return any_between(d->changes, d->change_count, done, begin);
 }
 
 static void add_sync_end(struct trace_index *ix, uint64_t position)

@@ -28,10 +28,12 @@ struct index_version {
 	/* D6: what the sector holds when this version and all of its epoch are lost; NULL = zeros.
 	 * Set on the first version of an epoch. */
 	const uint8_t *hole;
+	uint32_t hole_inode; /* stale bytes of this file's base; 0 = of anything later */
 	uint32_t prefix; /* D4: the shortest prefix of the line that contains it; 0 = the base */
 	uint8_t kind;
 	bool with_size; /* D8, size-after-data: survives when the size of its position does */
-	uint16_t cut;	/* INDEX_CUT: bytes of the sector that remain */
+	bool below;   /* of the base, and a disk underneath knows the content (crashdisk_above()) */
+	uint16_t cut; /* INDEX_CUT: bytes of the sector that remain */
 };
 
 struct index_sector {
@@ -66,7 +68,6 @@ struct index_line {
 
 struct index_inode {
 	uint64_t created;    /* position of its CREATE; 0 = in the base */
-	uint32_t created_in; /* index into `directories` */
 	uint32_t group;	     /* of its names: index into `groups` */
 	uint32_t link_count; /* at the end of the trace */
 	uint64_t base_size;

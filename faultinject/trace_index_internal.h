@@ -5,10 +5,15 @@
 #include "faultinject/base/arena.h"
 #include "faultinject/trace_index.h"
 
+/* What was deleted last at a place of any file (D6). */
+struct stale_sector {
+	const uint8_t *content; /* NULL = nothing */
+	uint32_t inode;		/* whose base it was; 0 = it was written later */
+};
+
 struct trace_index_memory {
-	struct arena arena; /* contents, group tables */
-	/* stale[sector]: what was deleted last at this place of any file (D6); NULL = nothing. */
-	const uint8_t **stale;
+	struct arena arena;	    /* contents, group tables */
+	struct stale_sector *stale; /* [sector] */
 	uint32_t stale_count;
 };
 

@@ -11,7 +11,6 @@
 
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
-#include "faultinject/base/hash.h"
 #include "faultinject/vfs_internal.h"
 
 #include <errno.h>
@@ -401,6 +400,7 @@ void fi_vfs_boot(struct storage *s, uint64_t seed, struct trace_device device)
 	m->clock_us = 0;
 	m->call_count = 0;
 	m->last_errno = 0;
+	m->syncs_ignored = false;
 	prng_init(&m->random, seed, "vfs");
 	sqlite3_randomness(0, NULL);
 }
@@ -423,26 +423,12 @@ void fi_vfs_call_limit(uint64_t max)
 	fi_machine.call_max = max;
 }
 
+void fi_vfs_ignore_syncs(void)
+{
+	fi_machine.syncs_ignored = true;
+}
+
 unsigned fi_vfs_open_count(void)
 {
 	return fi_machine.open_count;
-}
-
-/* Nodes are summed, because the order in a bucket depends on who opened first. */
-uint64_t fi_vfs_shm_hash(void)
-{
-	uint64_t sum = 0;
-
-	for (size_t b = 0; b < VFS_NODE_BUCKETS; b++) {
-		for (struct vfs_node *n = fi_machine.buckets[b]; n != NULL; n = n->next) {
-			uint64_t h = n->inode;
-
-			if (n->region_count == 0)
-				continue;
-			for (size_t i = 0; i < n->region_count; i++)
-				h = hash64(n->regions[i], VFS_SHM_REGION_SIZE, h);
-			sum += hash_mix(h, n->inode);
-		}
-	}
-	return sum;
 }

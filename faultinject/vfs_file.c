@@ -171,7 +171,7 @@ static int method_sync(sqlite3_file *file, int flags)
 	struct storage *s = fi_machine.storage;
 	int rc = vfs_enter();
 
-	if (rc != SQLITE_OK || is_private(f))
+	if (rc != SQLITE_OK || is_private(f) || fi_machine.syncs_ignored)
 		return rc;
 	rc = fi_vfs_result(f, s->ops->sync(s, f->inode, (flags & SQLITE_SYNC_DATAONLY) != 0),
 			   SQLITE_IOERR_FSYNC);

@@ -12,10 +12,12 @@
  *
  * Regions are kept for later use when they are dropped: a recovery allocates nothing.
  */
+#include "faultinject/vfs.h"
 #include "faultinject/vfs_internal.h"
 
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
+#include "faultinject/base/hash.h"
 
 #include <string.h>
 
@@ -170,4 +172,44 @@ bool fi_vfs_shm_has_external_reader(const struct vfs_file *f)
 		if (h->process != f->process && ((h->shm_shared | h->shm_exclusive) & readers) != 0)
 			return true;
 	return false;
+}
+
+/* Two words, which a processor combines at once. */
+#define PAIR __attribute__((vector_size(16))) uint64_t
+
+/* Most of a region is zero, and looking for that is faster than hashing it. */
+static uint64_t region_hash(const uint8_t *region, uint64_t h)
+{
+	enum { BLOCK_SIZE = 256 };
+
+	for (uint64_t at = 0; at < VFS_SHM_REGION_SIZE; at += BLOCK_SIZE) {
+		PAIR pairs[4], any = {0, 0};
+
+		for (uint64_t i = at; i < at + BLOCK_SIZE; i += sizeof pairs) {
+			memcpy(pairs, region + i, sizeof pairs);
+			any |= (pairs[0] | pairs[1]) | (pairs[2] | pairs[3]);
+		}
+		if ((any[0] | any[1]) != 0)
+			h = hash64(region + at, BLOCK_SIZE, hash_mix(h, at));
+	}
+	return h;
+}
+
+/* Nodes are summed, because the order in a bucket depends on who opened first. */
+uint64_t fi_vfs_shm_hash(void)
+{
+	uint64_t sum = 0;
+
+	for (size_t b = 0; b < VFS_NODE_BUCKETS; b++) {
+		for (struct vfs_node *n = fi_machine.buckets[b]; n != NULL; n = n->next) {
+			uint64_t h = n->inode;
+
+			if (n->region_count == 0)
+				continue;
+			for (size_t i = 0; i < n->region_count; i++)
+				h = region_hash(n->regions[i], hash_mix(h, i));
+			sum += hash_mix(h, n->inode);
+		}
+	}
+	return sum;
 }

@@ -7,10 +7,18 @@
 #ifndef FI_BASE_ASSERT_H
 #define FI_BASE_ASSERT_H
 
+#include <stddef.h>
+
 /* Print and abort. Safe in a forked child; not async-signal-safe. */
 _Noreturn void assert_fail(const char *file, int line, const char *expr);
 _Noreturn void assert_fail_values(const char *file, int line, const char *expr, long long left,
 				  long long right);
+
+/* From here on a failed assertion writes its message there instead of to stderr. `message` (of at
+ * least one byte; borrowed for good; NULL: stderr again) lies in memory that is shared with the
+ * parent, which so tells our own failure from an abort() of the code under test. For the whole
+ * process. */
+void assert_divert(char *message, size_t size);
 
 #define ASSERT(cond) ((cond) ? (void)0 : assert_fail(__FILE__, __LINE__, #cond))
 

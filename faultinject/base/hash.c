@@ -14,10 +14,3 @@ struct digest hash128(const void *data, size_t size)
 
 	return (struct digest){h.low64, h.high64};
 }
-
-uint64_t hash_mix(uint64_t h, uint64_t v)
-{
-	h ^= v + 0x9e3779b97f4a7c15u + (h << 6) + (h >> 2);
-	h *= 0xff51afd7ed558ccdu;
-	return h ^ (h >> 33);
-}

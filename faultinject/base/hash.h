@@ -21,6 +21,11 @@ static inline int digest_equal(struct digest a, struct digest b)
 }
 
 /* Mixes a number into a running 64-bit hash; order matters. */
-uint64_t hash_mix(uint64_t h, uint64_t v);
+static inline uint64_t hash_mix(uint64_t h, uint64_t v)
+{
+	h ^= v + 0x9e3779b97f4a7c15u + (h << 6) + (h >> 2);
+	h *= 0xff51afd7ed558ccdu;
+	return h ^ (h >> 33);
+}
 
 #endif

@@ -13,7 +13,8 @@
  * JSON, no other keys allowed:
  *   subject   as subject_to_json() writes it
  *   state     {"position": N, "cut_bytes": N or null, "answers": [N, ...]}, and where the disk lags
- *             behind the crash "promise": N, its position
+ *             behind the crash "promise": N, its position; with crashes during recovery "depth":
+ *             2, and for a second crash "again": {"position": N, "cut_bytes": N or null}
  *   finding   {"oracle": TEXT, "grade": a word or null, "message": TEXT}
  *   versions  {"plugpull": TEXT, "sqlite": TEXT}
  *
@@ -115,6 +116,17 @@ static json_t *state_to_json(const struct case_state *state)
 	}
 	set(object, "answers", answers);
 	set(object, "position", json_integer((json_int_t)state->position));
+	if (state->depth == 2)
+		set(object, "depth", json_integer(2));
+	if (state->has_again) {
+		json_t *again = not_null(json_object());
+
+		set(again, "position", json_integer((json_int_t)state->again_position));
+		set(again, "cut_bytes",
+		    state->again_has_cut ? json_integer((json_int_t)state->again_cut_bytes)
+					 : json_null());
+		set(object, "again", again);
+	}
 	if (state->promise != state->position)
 		set(object, "promise", json_integer((json_int_t)state->promise));
 	set(object, "cut_bytes",
@@ -313,27 +325,54 @@ static int read_answers(const json_t *array, struct case_state *state, struct er
 	return 0;
 }
 
-static int read_state(const json_t *json, struct case_state *state, struct err *err)
+/* "position" and "cut_bytes" of an object. */
+static int read_place(const json_t *json, uint64_t *ret_position, bool *ret_has_cut,
+		      uint64_t *ret_cut_bytes, struct err *err)
 {
 	const json_t *position = json_object_get(json, "position");
-	const json_t *promise = json_object_get(json, "promise");
 	const json_t *cut = json_object_get(json, "cut_bytes");
-	int rc = need_keys(json, promise == NULL ? 3 : 4, err);
 
-	if (rc != 0)
-		return rc;
 	if (!json_is_integer(position) || json_integer_value(position) < 0)
 		return err_set(err, ERR_INPUT, "'position': a number is expected");
-	if (promise != NULL && (!json_is_integer(promise) ||
-				json_integer_value(promise) <= json_integer_value(position)))
-		return err_set(err, ERR_INPUT,
-			       "'promise': a number is expected, after the position");
 	if (!json_is_null(cut) && (!json_is_integer(cut) || json_integer_value(cut) < 0))
 		return err_set(err, ERR_INPUT, "'cut_bytes': a number or null is expected");
-	state->position = (uint64_t)json_integer_value(position);
+	*ret_position = (uint64_t)json_integer_value(position);
+	*ret_has_cut = !json_is_null(cut);
+	*ret_cut_bytes = *ret_has_cut ? (uint64_t)json_integer_value(cut) : 0;
+	return 0;
+}
+
+static int read_state(const json_t *json, struct case_state *state, struct err *err)
+{
+	const json_t *promise = json_object_get(json, "promise");
+	const json_t *depth = json_object_get(json, "depth");
+	const json_t *again = json_object_get(json, "again");
+	size_t keys = 3u + (promise != NULL) + (depth != NULL) + (again != NULL);
+	int rc = need_keys(json, keys, err);
+
+	if (rc == 0)
+		rc = read_place(json, &state->position, &state->has_cut, &state->cut_bytes, err);
+	if (rc != 0)
+		return rc;
+	if (depth != NULL && (!json_is_integer(depth) || json_integer_value(depth) != 2))
+		return err_set(err, ERR_INPUT, "'depth': 2 is expected, or nothing");
+	state->depth = depth == NULL ? 1 : 2;
+	if (again != NULL && depth == NULL)
+		return err_set(err, ERR_INPUT, "'again' needs 'depth'");
+	state->has_again = again != NULL;
+	if (again != NULL && (rc = need_keys(again, 2, err)) == 0)
+		rc = read_place(again, &state->again_position, &state->again_has_cut,
+				&state->again_cut_bytes, err);
+	if (rc != 0) {
+		if (again != NULL)
+			(void)err_context(err, "'again'");
+		return rc;
+	}
+	if (promise != NULL && (!json_is_integer(promise) ||
+				json_integer_value(promise) <= (json_int_t)state->position))
+		return err_set(err, ERR_INPUT,
+			       "'promise': a number is expected, after the position");
 	state->promise = promise == NULL ? state->position : (uint64_t)json_integer_value(promise);
-	state->has_cut = !json_is_null(cut);
-	state->cut_bytes = state->has_cut ? (uint64_t)json_integer_value(cut) : 0;
 	return read_answers(json_object_get(json, "answers"), state, err);
 }
 

@@ -4,7 +4,7 @@
  * One table names every list of a subject and the members of its items. Copying, writing, reading
  * and freeing all walk it, so that a list cannot be written and then forgotten by the reader.
  *
- * JSON, all keys but the one that may be left out required, and no others allowed:
+ * JSON, all keys but those that may be left out required, and no others allowed:
  *   id, title, database, model       string
  *   open, loads                      array of strings
  *   schema_versions                  array of integers
@@ -12,6 +12,7 @@
  *   batches, orders, model_params    object of their own because their order has a meaning
  *   ack_lock                         boolean
  *   model_defined                    true; left out where the model is a preset
+ *   unsynced_recovery                true; left out where that defect is not planted
  *   seed                             string of decimal digits: JSON readers agree on 63 bits only
  * A string that is not UTF-8 (a path may hold any byte) is {"bytes": "<hex>"}; nothing is lost, and
  * each string has exactly one form.
@@ -319,6 +320,8 @@ json_t *subject_to_json(const struct subject *s)
 	set(object, "ack_lock", json_boolean(s->ack_lock));
 	if (s->model_defined)
 		set(object, "model_defined", json_true());
+	if (s->unsynced_recovery)
+		set(object, "unsynced_recovery", json_true());
 	(void)snprintf(seed, sizeof seed, "%" PRIu64, s->seed);
 	set(object, "seed", json_string(seed));
 	return object;
@@ -493,6 +496,7 @@ int subject_from_json(const json_t *json, struct subject **ret_subject, struct e
 	struct subject *s = subject_create();
 	const json_t *ack_lock = json_object_get(json, "ack_lock");
 	const json_t *defined = json_object_get(json, "model_defined");
+	const json_t *unsynced = json_object_get(json, "unsynced_recovery");
 	int rc = 0;
 
 	if (!json_is_object(json)) {
@@ -515,12 +519,15 @@ int subject_from_json(const json_t *json, struct subject **ret_subject, struct e
 		goto out;
 	}
 	s->ack_lock = json_is_true(ack_lock);
-	if (defined != NULL && !json_is_true(defined)) {
-		rc = err_set(err, ERR_INPUT, "'model_defined': true is expected, or nothing");
+	if ((defined != NULL && !json_is_true(defined)) ||
+	    (unsynced != NULL && !json_is_true(unsynced))) {
+		rc = err_set(err, ERR_INPUT,
+			     "'model_defined', 'unsynced_recovery': true is expected, or nothing");
 		goto out;
 	}
 	s->model_defined = defined != NULL;
-	if (json_object_size(json) != STRINGS + LISTS + 2 + (defined != NULL)) {
+	s->unsynced_recovery = unsynced != NULL;
+	if (json_object_size(json) != STRINGS + LISTS + 2u + (defined != NULL) + (unsynced != NULL)) {
 		rc = err_set(err, ERR_INPUT, "an unknown key");
 		goto out;
 	}

@@ -38,6 +38,7 @@ struct subject {
 	bool model_defined; /* the latter: strict-posix, changed by all that stands in model_params
 			     */
 	struct kv_list model_params;
+	bool unsynced_recovery; /* a planted defect (plant.h); shows when recovery is interrupted */
 	uint64_t seed;
 };
 

@@ -13,6 +13,7 @@
 #include "harness/drive/databases.h"
 #include "harness/drive/gate.h"
 #include "harness/drive/watch.h"
+#include "harness/drive/workers.h"
 #include "reports/report_dir.h"
 
 #include <sqlite3.h>
@@ -170,6 +171,8 @@ int cmd_explore(const struct options *options)
 	watch_set(gate_stop, &gate);
 	gate.progress = progress_show;
 	gate.ctx = &progress;
+	gate.depth = options->depth;
+	gate.jobs = options->jobs != 0 ? options->jobs : workers_standard();
 	if (options->has_budget) {
 		gate.recoveries_max = options->budget_recoveries;
 		if (options->budget_seconds > 0)
@@ -184,6 +187,8 @@ int cmd_explore(const struct options *options)
 	if (rc == 0)
 		rc = cli_load_trace(options->args[0], &t, &c, &err);
 	if (rc == 0)
+		rc = cli_open_resume(options, &gate, &err);
+	if (rc == 0)
 		rc = fi_vfs_register(&err);
 	if (rc == 0 && t->torn)
 		fprintf(stderr, "plugpull: %s: torn: its last %llu bytes were cut\n",
@@ -193,6 +198,7 @@ int cmd_explore(const struct options *options)
 		rc = explore_model(options, t, models[i], &gate, &result, &err);
 	}
 	progress_clear(&progress);
+	cli_close_resume(options, &gate);
 	result.interrupted = cli_interrupted(NULL);
 	int code = rc != 0 ? cli_fail(&err) : cli_finish(options, &result, &gate);
 	if (c != NULL)

@@ -76,6 +76,10 @@ static void print_crash(const struct options *o, const struct case_file *c)
 	printf("  ~~~ %s here ~~~\n", strcmp(c->subject->model, "process-crash") == 0
 					  ? "the processes die"
 					  : "power fails");
+	if (c->state.has_again)
+		printf("and again after operation %llu of the recovery%s\n",
+		       (unsigned long long)c->state.again_position,
+		       c->state.again_has_cut ? " (cut)" : "");
 	for (uint64_t p = c->state.position + 1; p <= c->trace->op_count; p++) {
 		print_op(c, p);
 		if (!is_lock(trace_at(c->trace, p)))

@@ -42,6 +42,10 @@ struct trace;
 struct case_file;
 int cli_load_trace(const char *path, struct trace **ret_trace, struct case_file **ret_case,
 		   struct err *err);
+/* Opens the file of --resume, if it is given, for the gate; closes it and says on stderr what it
+ * was good for. */
+int cli_open_resume(const struct options *options, struct gate *gate, struct err *err);
+void cli_close_resume(const struct options *options, struct gate *gate);
 /* Prints one case to stdout (unless -q hides it, or stdout carries JSON). */
 void cli_print_case(const struct options *options, const struct case_result *c);
 

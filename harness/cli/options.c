@@ -12,7 +12,6 @@
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -170,31 +169,22 @@ static int parse_set(struct options *o, const char *text, struct err *err)
 
 static int parse_jobs(struct options *o, const char *text, struct err *err)
 {
-	uint64_t jobs = 0;
-	char *end;
+	uint64_t jobs;
 
-	errno = 0;
-	if (text[0] >= '0' && text[0] <= '9')
-		jobs = strtoull(text, &end, 10);
-	if (jobs == 0 || errno != 0 || *end != '\0')
-		return err_set(err, ERR_USAGE, "option --jobs: '%s' is no number of workers",
-			       quote(text).text);
-	if (jobs != 1)
+	if (!parse_number(text, strlen(text), 1, OPTIONS_JOBS_MAX, &jobs))
 		return err_set(err, ERR_USAGE,
-			       "option --jobs: more than one worker is not served by this version");
-	o->jobs = 1;
+			       "option --jobs: '%s' is no number of workers from 1 to %d",
+			       quote(text).text, OPTIONS_JOBS_MAX);
+	o->jobs = (unsigned)jobs;
 	return 0;
 }
 
 static int parse_depth(struct options *o, const char *text, struct err *err)
 {
-	if (strcmp(text, "2") == 0)
-		return err_set(
-		    err, ERR_USAGE,
-		    "option --depth: crash during recovery is not served by this version");
-	if (strcmp(text, "1") != 0)
-		return err_set(err, ERR_USAGE, "option --depth: '%s' is not 1", quote(text).text);
-	o->depth = 1;
+	if (strcmp(text, "1") != 0 && strcmp(text, "2") != 0)
+		return err_set(err, ERR_USAGE, "option --depth: '%s' is neither 1 nor 2",
+			       quote(text).text);
+	o->depth = text[0] == '2' ? 2 : 1;
 	return 0;
 }
 
@@ -268,6 +258,9 @@ static int apply(struct options *o, enum option_id id, const char *value, struct
 		return 0;
 	case OPTION_JOBS:
 		return parse_jobs(o, value, err);
+	case OPTION_RESUME:
+		o->resume = value;
+		return 0;
 	case OPTION_DEPTH:
 		return parse_depth(o, value, err);
 	case OPTION_SHOW_DATA:
@@ -415,7 +408,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 	struct option longs[OPTION_END + 1];
 	char shorts[OPTION_END + 3] = "+:";
 	size_t short_count = strlen(shorts);
-	struct options o = {.command = COMMAND_NONE, .seed = 1, .depth = 1, .jobs = 1};
+	struct options o = {.command = COMMAND_NONE, .seed = 1, .depth = 1};
 	bool options_ended = false;
 	int rc = 0;
 

@@ -21,6 +21,7 @@ enum {
 	/* --budget Ns; in nanoseconds this still fits 64 bits. */
 	OPTIONS_BUDGET_SECONDS_MAX = 1000000000,
 	OPTIONS_MODELS_MAX = 64, /* of one --model */
+	OPTIONS_JOBS_MAX = 255,
 	OPTIONS_HELP_WIDTH = 80, /* columns that --help keeps within */
 };
 
@@ -51,6 +52,7 @@ enum option_id {
 	OPTION_KEEP_GOING,
 	OPTION_DEPTH,
 	OPTION_JOBS,
+	OPTION_RESUME,
 	OPTION_SHOW_DATA,
 	OPTION_TIMING,
 	OPTION_QUIET,
@@ -89,8 +91,9 @@ struct options {
 	uint32_t shard_index, shard_count; /* --shard: 1-based; 0/0 when not given */
 	const char *sqlite;		   /* --sqlite */
 	bool keep_going;       /* --keep-going: go on after a case that ended in error */
-	unsigned depth;	       /* --depth; 1 */
-	unsigned jobs;	       /* --jobs; 1 */
+	unsigned depth;	       /* --depth; 1 or 2 */
+	unsigned jobs;	       /* --jobs; 0 when not given: as many as there are processors */
+	const char *resume;    /* --resume */
 	bool show_data;	       /* --show-data */
 	bool timing;	       /* --timing */
 	bool quiet, verbose;   /* -q, -v; never both */

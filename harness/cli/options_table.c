@@ -110,11 +110,17 @@ static const struct option_info table[] = {
      "Go on with the remaining cases after one that ended in error. Without it the first error "
      "ends the run; violations never do.",
      CASES},
-    {"depth", 0, "1",
-     "How many crashes in a row: 1 is a crash of the workload. Crashes during recovery are not "
-     "served.",
+    {"depth", 0, "1|2",
+     "How many crashes in a row: 1 is a crash of the workload; 2 is also a second one, at every "
+     "moment of the recovery from the first.",
      BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
-    {"jobs", 0, "1", "How many workers explore: 1. More are not served.",
+    {"jobs", 0, "N",
+     "How many workers explore (default: one for each processor). The result does not depend on "
+     "it. Each takes up to 600 MB in the worst case, usually a few.",
+     BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
+    {"resume", 0, "FILE",
+     "Keep finished crash points in FILE, and take from it those that an earlier run with the same "
+     "inputs finished: for runs that are interrupted, or have a budget.",
      BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
     {"show-data", 0, NULL, "Show row values in messages; otherwise their types, sizes and hashes.",
      RESULTS},

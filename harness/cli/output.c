@@ -5,11 +5,13 @@
 #include "harness/case/case_file.h"
 #include "harness/case/result_json.h"
 #include "harness/drive/gate.h"
+#include "harness/drive/resume.h"
 #include "reports/file.h"
 #include "reports/report_dir.h"
 #include "reports/terminal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,4 +130,29 @@ int cli_check_outputs(const struct options *options, struct err *err)
 		rc = err_set(err, ERR_IO, "option --json: %s: %s", options->json, strerror(errno));
 	free(folder);
 	return rc;
+}
+
+int cli_open_resume(const struct options *options, struct gate *gate, struct err *err)
+{
+	uint64_t torn = 0;
+	int rc = 0;
+
+	if (options->resume != NULL)
+		rc = resume_open(options->resume, &gate->resume, &torn, err);
+	if (rc != 0)
+		return err_context(err, "option --resume");
+	if (torn > 0)
+		fprintf(stderr, "plugpull: %s: torn: its last %" PRIu64 " bytes were cut\n",
+			options->resume, torn);
+	return 0;
+}
+
+void cli_close_resume(const struct options *options, struct gate *gate)
+{
+	if (gate->resume == NULL)
+		return;
+	resume_close(gate->resume);
+	gate->resume = NULL;
+	fprintf(stderr, "plugpull: %s: %" PRIu64 " crash point%s taken from it\n", options->resume,
+		gate->points_resumed, gate->points_resumed == 1 ? " was" : "s were");
 }

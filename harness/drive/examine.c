@@ -15,7 +15,9 @@
 /* What an observation was found to be at a promise; open addressing, keyed by both. */
 struct judged {
 	uint32_t observation; /* + 1; 0 = empty slot */
+	uint32_t point;	      /* of which the verdicts were kept last */
 	enum grade grade;
+	bool has_verdicts;
 	uint64_t promise, lost;
 };
 
@@ -27,17 +29,129 @@ struct examiner {
 	struct history *history;
 	struct memo *memo;
 	struct observation *known; /* owned; memo values index it */
-	size_t known_count, known_cap;
+	size_t known_count, known_cap, known_bytes, known_bytes_max;
+	uint32_t *known_by_id; /* owned; index + 1, 0 = empty; open addressing, power of two */
+	size_t known_by_id_cap;
 	struct judged *judged; /* owned; power of two */
-	size_t judged_count, judged_cap;
+	size_t judged_count, judged_cap, judged_max;
+	uint32_t point; /* a number of the present one, from 1 */
+	struct isolate *isolate;
 	struct verdict verdicts[JUDGE_VERDICTS_MAX]; /* of the last judgement */
 	struct finding findings[EXAMINE_FINDINGS_MAX];
 	size_t finding_count;
 	enum grade grade;
 	uint64_t lost_max;
 	struct examined last;
-	uint64_t recoveries, observed, hits;
+	uint64_t point_recoveries, observed, hits;
 };
+
+enum { TABLE_SLOTS_MIN = 256 };
+
+void examiner_isolate(struct examiner *e, struct isolate *isolate)
+{
+	e->isolate = isolate;
+}
+
+void examiner_bound(struct examiner *e, size_t known_bytes_max, size_t judged_max)
+{
+	e->known_bytes_max = known_bytes_max;
+	e->judged_max = judged_max;
+}
+
+void examiner_begin_point(struct examiner *e)
+{
+	for (size_t i = 0; i < e->finding_count; i++)
+		free(e->findings[i].answers);
+	e->finding_count = 0;
+	e->grade = GRADE_DURABLE;
+	e->lost_max = 0;
+	e->point_recoveries = 0;
+	e->point++;
+}
+
+static void enter(const struct examiner *e)
+{
+	if (e->isolate != NULL)
+		isolate_enter(e->isolate);
+}
+
+static void leave(const struct examiner *e)
+{
+	if (e->isolate != NULL)
+		isolate_leave(e->isolate);
+}
+
+/* ---- known observations -------------------------------------------------------------------- */
+
+static uint32_t *known_slot(const struct examiner *e, uint64_t id)
+{
+	size_t mask = e->known_by_id_cap - 1, i = (size_t)id & mask;
+
+	while (e->known_by_id[i] != 0 && e->known[e->known_by_id[i] - 1].id != id)
+		i = (i + 1) & mask;
+	return &e->known_by_id[i];
+}
+
+static size_t observation_bytes(const struct observation *o)
+{
+	size_t bytes = sizeof *o;
+
+	for (size_t i = 0; i < o->probe_count; i++) {
+		const struct probe_result *r = &o->probes[i];
+		size_t cells = r->row_count * r->column_count;
+		bytes += sizeof *r + cells * (sizeof *r->cells + 1);
+		for (size_t k = 0; k < cells; k++)
+			bytes += r->cells[k] == NULL ? 0 : strlen(r->cells[k]) + 1;
+	}
+	return bytes;
+}
+
+static void forget(struct examiner *e)
+{
+	for (size_t i = 0; i < e->known_count; i++)
+		observation_release(&e->known[i]);
+	e->known_count = 0;
+	e->known_bytes = 0;
+	memset(e->known_by_id, 0, e->known_by_id_cap * sizeof *e->known_by_id);
+	memset(e->judged, 0, e->judged_cap * sizeof *e->judged);
+	e->judged_count = 0;
+	memo_free(e->memo);
+	e->memo = memo_create();
+}
+
+static void grow_known_by_id(struct examiner *e)
+{
+	e->known_by_id_cap *= 2;
+	free(e->known_by_id);
+	e->known_by_id = xcalloc(e->known_by_id_cap, sizeof *e->known_by_id);
+	for (size_t i = 0; i < e->known_count; i++)
+		*known_slot(e, e->known[i].id) = (uint32_t)i + 1;
+}
+
+/* The index of an observation, which is taken over or, where an equal one is known, released. */
+static size_t keep_observation(struct examiner *e, struct observation *o)
+{
+	uint32_t *slot = known_slot(e, o->id);
+	uint64_t id = o->id;
+
+	if (*slot != 0) {
+		observation_release(o);
+		return *slot - 1;
+	}
+	size_t bytes = observation_bytes(o);
+	if (e->known_bytes + bytes > e->known_bytes_max && e->known_count > 0)
+		forget(e);
+	e->known_bytes += bytes;
+	e->known = xgrow(e->known, e->known_count, &e->known_cap, sizeof *e->known);
+	e->known[e->known_count++] = *o;
+	if (2 * e->known_count > e->known_by_id_cap)
+		grow_known_by_id(e);
+	else
+		*known_slot(e, id) = (uint32_t)e->known_count;
+	return e->known_count - 1;
+}
+
+/* ---- examining ----------------------------------------------------------------------------- */
 
 /* Every boot gets another seed, a function of the case and the crash point alone. */
 static uint64_t boot_seed(const struct examiner *e, uint64_t position)
@@ -45,51 +159,84 @@ static uint64_t boot_seed(const struct examiner *e, uint64_t position)
 	return prng_mix(prng_mix(e->subject->seed ^ 0x706c7567u) + position);
 }
 
-/* Recovers and observes on `storage`; `disk` is the same storage when it is undecided. Returns the
- * number of the observation, or
- * SIZE_MAX when it was stopped. */
+/* The same for the boot after a second crash. */
+static uint64_t boot_seed_again(const struct examiner *e, uint64_t position,
+				const struct explore_again *again)
+{
+	uint64_t seed = boot_seed(e, position);
+
+	return again->happened ? prng_mix(seed + again->position) : seed;
+}
+
+void examiner_interrupt_recovery(struct examiner *e)
+{
+	observer_pragmas_first(&e->observer);
+}
+
+int examiner_recover(void *ctx, const struct explore_point *point, struct crashdisk *disk,
+		     enum explore_next *ret_next, struct err *err)
+{
+	struct examiner *e = ctx;
+	struct observation o = {0};
+
+	(void)err;
+	enter(e);
+	fi_vfs_boot(crashdisk_storage(disk), boot_seed(e, point->position), e->ix->trace->device);
+	if (e->subject->unsynced_recovery)
+		fi_vfs_ignore_syncs();
+	sqlite3 *db = observer_recover(&e->observer, &o);
+	crashdisk_end_recovery(disk);
+	observer_close(db);
+	leave(e);
+	ASSERT_OP(fi_vfs_open_count(), ==, 0);
+	observation_release(&o);
+	*ret_next = watch_stopped() ? EXPLORE_STOP_ALL : EXPLORE_GO;
+	return 0;
+}
+
+/* Recovers and observes on `storage`; `disk` is the same storage when it is undecided and what was
+ * seen there may be remembered. Returns the number of the observation, or SIZE_MAX when it was
+ * stopped. */
 static size_t observe_state(struct examiner *e, struct storage *storage, struct crashdisk *disk,
-			    uint64_t position)
+			    uint64_t seed)
 {
 	struct observation o = {0};
 
-	fi_vfs_boot(storage, boot_seed(e, position), e->ix->trace->device);
+	enter(e);
+	fi_vfs_boot(storage, seed, e->ix->trace->device);
 	sqlite3 *db = observer_recover(&e->observer, &o);
+	leave(e);
 	bool memorable = disk != NULL && db != NULL && !e->observer.one_connection;
 	uint64_t root = 0;
+	uint32_t hit = UINT32_MAX;
 	if (memorable) {
 		root = fi_vfs_shm_hash();
-		uint32_t hit = memo_find(e->memo, disk, root);
-		if (hit != UINT32_MAX) {
-			observer_close(db);
-			e->hits++;
-			return hit;
-		}
-		crashdisk_log(disk, true);
+		hit = memo_find(e->memo, disk, root);
+		if (hit == UINT32_MAX)
+			crashdisk_log(disk, true);
 	}
-	observer_observe(&e->observer, db, &o);
+	enter(e);
+	if (hit == UINT32_MAX)
+		observer_observe(&e->observer, db, &o);
 	if (disk != NULL)
 		crashdisk_log(disk, false);
 	observer_close(db);
+	leave(e);
 	ASSERT_OP(fi_vfs_open_count(), ==, 0);
+	if (hit != UINT32_MAX) {
+		e->hits++;
+		return hit;
+	}
 	e->observed++;
 	if (watch_stopped()) {
 		observation_release(&o);
 		return SIZE_MAX;
 	}
-
-	size_t index = 0;
-	while (index < e->known_count && e->known[index].id != o.id)
-		index++;
-	if (index == e->known_count) {
-		e->known = xgrow(e->known, e->known_count, &e->known_cap, sizeof *e->known);
-		e->known[e->known_count++] = o;
-	} else {
-		observation_release(&o);
-	}
+	bool good = o.rc == 0;
+	size_t index = keep_observation(e, &o);
 	/* A failure may come from what the recovering connection had cached, which no look shows.
 	 */
-	if (memorable && e->known[index].rc == 0)
+	if (memorable && good)
 		memo_add(e->memo, disk, root, (uint32_t)index);
 	return index;
 }
@@ -174,8 +321,11 @@ int examiner_create(const struct subject *subject, const struct trace_index *ix,
 	e->ix = ix;
 	e->grade = GRADE_DURABLE;
 	e->memo = memo_create();
-	e->judged_cap = 256;
+	e->judged_cap = e->known_by_id_cap = TABLE_SLOTS_MIN;
 	e->judged = xcalloc(e->judged_cap, sizeof *e->judged);
+	e->known_by_id = xcalloc(e->known_by_id_cap, sizeof *e->known_by_id);
+	e->point = 1;
+	examiner_bound(e, EXAMINE_KNOWN_BYTES_MAX, EXAMINE_JUDGED_MAX);
 	e->judge = create_judge(subject, show_data);
 	observer_init(&e->observer, subject, judge_probes(e->judge));
 	paths[0] = subject->database;
@@ -199,6 +349,7 @@ void examiner_free(struct examiner *e)
 	for (size_t i = 0; i < e->known_count; i++)
 		observation_release(&e->known[i]);
 	free(e->known);
+	free(e->known_by_id);
 	free(e->judged);
 	for (size_t i = 0; i < e->finding_count; i++)
 		free(e->findings[i].answers);
@@ -229,65 +380,93 @@ static struct judged *judged_slot(struct judged *slots, size_t cap, size_t index
 	return &slots[i];
 }
 
-/* Judges an observation at a promise, once for each: *ret_verdicts is 0 when it was judged there
- * before, and then nothing in it is news. */
+static void grow_judged(struct examiner *e)
+{
+	size_t cap = 2 * e->judged_cap;
+	struct judged *slots = xcalloc(cap, sizeof *slots);
+
+	for (size_t i = 0; i < e->judged_cap; i++)
+		if (e->judged[i].observation != 0)
+			*judged_slot(slots, cap, e->judged[i].observation - 1,
+				     e->judged[i].promise) = e->judged[i];
+	free(e->judged);
+	e->judged = slots;
+	e->judged_cap = cap;
+}
+
+/* Judges an observation at a promise. *ret_verdicts is 0 when that was done before and nothing in
+ * it is news for the present crash point: it found nothing, or the point has its verdicts. */
 static const struct judged *judge_state(struct examiner *e, size_t index, uint64_t promise,
 					size_t *ret_verdicts)
 {
 	struct judged *slot = judged_slot(e->judged, e->judged_cap, index, promise);
 
 	*ret_verdicts = 0;
-	if (slot->observation != 0)
+	if (slot->observation != 0 && (!slot->has_verdicts || slot->point == e->point))
 		return slot;
-	if (2 * ++e->judged_count > e->judged_cap) {
-		size_t cap = 2 * e->judged_cap;
-		struct judged *slots = xcalloc(cap, sizeof *slots);
-		for (size_t i = 0; i < e->judged_cap; i++)
-			if (e->judged[i].observation != 0)
-				*judged_slot(slots, cap, e->judged[i].observation - 1,
-					     e->judged[i].promise) = e->judged[i];
-		free(e->judged);
-		e->judged = slots;
-		e->judged_cap = cap;
-		slot = judged_slot(slots, cap, index, promise);
+	if (slot->observation == 0) {
+		if (e->judged_count >= e->judged_max) {
+			memset(e->judged, 0, e->judged_cap * sizeof *e->judged);
+			e->judged_count = 0;
+		} else if (2 * (e->judged_count + 1) > e->judged_cap) {
+			grow_judged(e);
+		}
+		e->judged_count++;
+		slot = judged_slot(e->judged, e->judged_cap, index, promise);
 	}
 	slot->observation = (uint32_t)index + 1;
 	slot->promise = promise;
+	slot->point = e->point;
 	*ret_verdicts =
 	    judge_observation(e->judge, e->history, promise, &e->known[index], e->verdicts,
 			      JUDGE_VERDICTS_MAX, &slot->grade, &slot->lost);
+	slot->has_verdicts = *ret_verdicts > 0;
 	return slot;
 }
 
-/* Keeps the first finding of an oracle and grade, or a later one that lost more. */
+void findings_keep(struct finding *findings, size_t *count, const struct finding *f)
+{
+	struct finding *kept = NULL;
+
+	for (size_t i = 0; i < *count && kept == NULL; i++)
+		if (strcmp(findings[i].verdict.oracle, f->verdict.oracle) == 0 &&
+		    findings[i].verdict.grade == f->verdict.grade)
+			kept = &findings[i];
+	if (kept != NULL && f->lost <= kept->lost)
+		return;
+	if (kept == NULL) {
+		if (*count == EXAMINE_FINDINGS_MAX)
+			return;
+		kept = &findings[(*count)++];
+		kept->answers = NULL;
+	}
+	uint32_t *answers = xmalloc(f->answer_count * sizeof *answers);
+	if (f->answer_count > 0)
+		memcpy(answers, f->answers, f->answer_count * sizeof *answers);
+	free(kept->answers);
+	*kept = *f;
+	kept->answers = answers;
+}
+
 static void keep_finding(struct examiner *e, const struct verdict *v, uint64_t lost,
 			 const struct explore_point *point, uint64_t promise,
 			 const struct choice *choice)
 {
-	struct finding *f = NULL;
+	uint32_t *answers = xmalloc(choice->count * sizeof *answers);
+	struct finding f = {.verdict = *v,
+			    .lost = lost,
+			    .position = point->position,
+			    .cut_bytes = point->cut_bytes,
+			    .promise = promise,
+			    .again = point->again,
+			    .answers = answers,
+			    .answer_count = choice->count,
+			    .recovery = e->point_recoveries};
 
-	for (size_t i = 0; i < e->finding_count && f == NULL; i++)
-		if (strcmp(e->findings[i].verdict.oracle, v->oracle) == 0 &&
-		    e->findings[i].verdict.grade == v->grade)
-			f = &e->findings[i];
-	if (f != NULL && lost <= f->lost)
-		return;
-	if (f == NULL) {
-		if (e->finding_count == EXAMINE_FINDINGS_MAX)
-			return;
-		f = &e->findings[e->finding_count++];
-	}
-	free(f->answers);
-	*f = (struct finding){.verdict = *v,
-			      .lost = lost,
-			      .position = point->position,
-			      .cut_bytes = point->cut_bytes,
-			      .promise = promise,
-			      .answer_count = choice->count,
-			      .recovery = e->recoveries};
-	f->answers = xmalloc(choice->count * sizeof *f->answers);
 	for (size_t i = 0; i < choice->count; i++)
-		f->answers[i] = choice->steps[i].answer;
+		answers[i] = choice->steps[i].answer;
+	findings_keep(e->findings, &e->finding_count, &f);
+	free(answers);
 }
 
 int examiner_examine(void *ctx, const struct explore_point *point, struct crashdisk *disk,
@@ -296,8 +475,13 @@ int examiner_examine(void *ctx, const struct explore_point *point, struct crashd
 	struct examiner *e = ctx;
 
 	(void)err;
-	e->recoveries++;
-	size_t index = observe_state(e, crashdisk_storage(disk), disk, point->position);
+	e->point_recoveries++;
+	if (e->isolate != NULL)
+		e->isolate->again = (struct isolate_again){
+		    point->again.happened, point->again.position, point->again.cut_bytes};
+	size_t index =
+	    observe_state(e, crashdisk_storage(disk), point->again.happened ? NULL : disk,
+			  boot_seed_again(e, point->position, &point->again));
 	if (choice->diverged)
 		return 0; /* the explorer reports it */
 	if (watch_stopped()) {
@@ -330,7 +514,7 @@ int examiner_examine_storage(struct examiner *e, struct storage *storage, uint64
 			     uint64_t promise, uint64_t *ret_outcome, enum grade *ret_grade,
 			     uint64_t *ret_lost, struct err *err)
 {
-	size_t index = observe_state(e, storage, NULL, position), verdicts;
+	size_t index = observe_state(e, storage, NULL, boot_seed(e, position)), verdicts;
 
 	if (index == SIZE_MAX)
 		return err_set(err, ERR_INTERRUPTED, "stopped");

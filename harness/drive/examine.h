@@ -9,12 +9,17 @@
 #include "faultinject/storage.h"
 #include "faultinject/trace_index.h"
 #include "harness/case/subject.h"
+#include "harness/drive/isolate.h"
 #include "harness/drive/observe.h"
 #include "harness/explore/explore.h"
 #include "harness/judge/oracle.h"
 
 enum {
 	EXAMINE_FINDINGS_MAX = 32,
+	/* What an examiner remembers in order not to do it again. Where a bound is reached,
+	 * everything is forgotten and the work goes on: results do not depend on it. */
+	EXAMINE_KNOWN_BYTES_MAX = 64 << 20, /* observations */
+	EXAMINE_JUDGED_MAX = 1 << 19,	    /* judgements, 64 bytes each */
 };
 
 /* The worst finding of one (oracle, grade), with the state that shows it. */
@@ -23,11 +28,17 @@ struct finding {
 	uint64_t lost;
 	uint64_t position; /* of the disk */
 	size_t cut_bytes;
-	uint64_t promise;  /* what was broken had been promised by then */
-	uint32_t *answers; /* owned */
+	uint64_t promise;	    /* what was broken had been promised by then */
+	struct explore_again again; /* a second crash, during recovery */
+	uint32_t *answers;	    /* owned */
 	size_t answer_count;
-	uint64_t recovery; /* the how-manieth recovery found it */
+	uint64_t recovery; /* the how-manieth recovery of its crash point found it, from 1 */
 };
+
+/* Keeps a finding, copying its answers, unless one of its oracle and grade is there with as great a
+ * loss: of an oracle and grade the first is kept, or a later one that lost more. `findings` has
+ * room for EXAMINE_FINDINGS_MAX; more are dropped. */
+void findings_keep(struct finding *findings, size_t *count, const struct finding *f);
 
 struct examiner;
 
@@ -43,6 +54,24 @@ void examiner_free(struct examiner *e); /* accepts NULL */
 const struct history *examiner_history(const struct examiner *e);
 const struct judge *examiner_judge(const struct examiner *e);
 
+/* Says when SQLite runs, which may crash or hang there; NULL (borrowed otherwise): nobody is told.
+ */
+void examiner_isolate(struct examiner *e, struct isolate *isolate);
+
+/* Other bounds than EXAMINE_KNOWN_BYTES_MAX and EXAMINE_JUDGED_MAX, for tests. */
+void examiner_bound(struct examiner *e, size_t known_bytes_max, size_t judged_max);
+
+/* Depth 2: recoveries open with all of the application's pragmas, before they read anything. Called
+ * before anything is examined. */
+void examiner_interrupt_recovery(struct examiner *e);
+/* The callback for that; `ctx` is the examiner. */
+int examiner_recover(void *ctx, const struct explore_point *point, struct crashdisk *disk,
+		     enum explore_next *ret_next, struct err *err);
+
+/* Begins a crash point: grade, losses and findings start over, so that they are those of the point
+ * alone. What is remembered for speed is kept. */
+void examiner_begin_point(struct examiner *e);
+
 /* The callback for explore(): `ctx` is the examiner. */
 int examiner_examine(void *ctx, const struct explore_point *point, struct crashdisk *disk,
 		     const struct choice *choice, enum explore_next *ret_next, struct err *err);
@@ -53,7 +82,7 @@ int examiner_examine_storage(struct examiner *e, struct storage *storage, uint64
 			     uint64_t promise, uint64_t *ret_outcome, enum grade *ret_grade,
 			     uint64_t *ret_lost, struct err *err);
 
-/* Results so far. Borrowed. */
+/* Results so far, or since examiner_begin_point(). Borrowed. */
 enum grade examiner_grade(const struct examiner *e); /* the worst; GRADE_DURABLE at the start */
 uint64_t examiner_lost_max(const struct examiner *e);
 size_t examiner_findings(const struct examiner *e, const struct finding **ret_findings);

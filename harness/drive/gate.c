@@ -3,10 +3,17 @@
 
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
+#include "faultinject/base/fileio.h"
 #include "faultinject/vfs.h"
 #include "harness/case/version.h"
 #include "harness/drive/databases.h"
 #include "harness/drive/examine.h"
+#include "harness/drive/identity.h"
+#include "harness/drive/isolate.h"
+#include "harness/drive/kill_bytes.h"
+#include "harness/drive/point_result.h"
+#include "harness/drive/watch.h"
+#include "harness/drive/workers.h"
 
 #include <inttypes.h>
 #include <sqlite3.h>
@@ -45,26 +52,15 @@ void gate_release(struct gate *g)
 
 struct exploration {
 	struct gate *gate;
-	struct examiner *examiner;
 	const char *id;
 	uint64_t begin_ns;
-	bool interrupted, spent;
 };
 
-static int examine(void *ctx, const struct explore_point *point, struct crashdisk *disk,
-		   const struct choice *choice, enum explore_next *ret_next, struct err *err)
+static bool interrupted(void *ctx)
 {
-	struct exploration *x = ctx;
-	int rc = examiner_examine(x->examiner, point, disk, choice, ret_next, err);
+	const struct exploration *x = ctx;
 
-	x->gate->recoveries++;
-	if (x->gate->interrupted != NULL && x->gate->interrupted(x->gate->ctx)) {
-		x->interrupted = true;
-		*ret_next = EXPLORE_STOP_ALL;
-	} else if (rc == 0 && *ret_next == EXPLORE_STOP_ALL) {
-		x->spent = true; /* the watch stopped it */
-	}
-	return rc;
+	return x->gate->interrupted != NULL && x->gate->interrupted(x->gate->ctx);
 }
 
 static void progress(void *ctx, size_t points_done, size_t points, uint64_t recoveries)
@@ -81,18 +77,6 @@ static void progress(void *ctx, size_t points_done, size_t points, uint64_t reco
 		    seconds > 0 ? (double)recoveries / seconds : 0);
 }
 
-static bool spent(void *ctx, uint64_t recoveries)
-{
-	const struct exploration *x = ctx;
-	const struct gate *g = x->gate;
-
-	(void)recoveries;
-	if (g->recoveries_max != 0 && g->recoveries >= g->recoveries_max)
-		return true;
-	/* The clock is asked now and then only: a recovery takes microseconds. */
-	return g->deadline_ns != 0 && g->recoveries % 64 == 0 && gate_now_ns() >= g->deadline_ns;
-}
-
 /* ---- case files ---------------------------------------------------------------------------- */
 
 /* Copies through the encoding: a case owns its parts, the gate only borrows them. */
@@ -105,6 +89,11 @@ static void keep_case(struct gate *g, const struct subject *subject, const struc
 	    .trace = (struct trace *)(uintptr_t)t,
 	    .state = {.position = f->position,
 		      .promise = f->promise,
+		      .depth = g->depth == 2 ? 2 : 1,
+		      .has_again = f->again.happened,
+		      .again_position = f->again.position,
+		      .again_has_cut = f->again.happened && f->again.cut_bytes != SIZE_MAX,
+		      .again_cut_bytes = f->again.cut_bytes == SIZE_MAX ? 0 : f->again.cut_bytes,
 		      .has_cut = f->cut_bytes != SIZE_MAX,
 		      .cut_bytes = f->cut_bytes == SIZE_MAX ? 0 : f->cut_bytes,
 		      .answers = f->answers,
@@ -153,10 +142,11 @@ void gate_verdict(struct case_result *c)
 }
 
 static void fill_findings(struct gate *g, const struct subject *subject, const struct trace *t,
-			  const struct examiner *e, struct case_result *ret)
+			  const struct examiner *e, const struct workers_result *found,
+			  struct case_result *ret)
 {
-	const struct finding *findings;
-	size_t count = examiner_findings(e, &findings);
+	const struct finding *findings = found->findings;
+	size_t count = found->finding_count;
 	struct judge_not_applicable none[16];
 	size_t none_count = judge_not_applicable(examiner_judge(e), none, 16);
 
@@ -177,17 +167,24 @@ static void fill_findings(struct gate *g, const struct subject *subject, const s
 }
 
 /* Owned by the caller. */
-static char *why_inconclusive(const struct explore_stats *stats, bool interrupted, bool torn)
+static char *why_inconclusive(const struct gate *g, const struct workers_result *r, bool torn)
 {
+	const struct explore_stats *stats = &r->stats;
+	const char *hint = "";
 	char *reason = NULL;
 
-	if (!stats->spent && !interrupted)
+	if (!stats->spent && !r->interrupted)
 		return xstrdup(torn ? "the trace is torn" : "exploration stopped early");
+	if (g->resume != NULL)
+		hint = r->interrupted || r->points_now > 0
+			   ? "; the same command goes on from here"
+			   : "; one crash point alone needs more than this budget, and with it the "
+			     "same command would get no further";
 	ASSERT(gmp_asprintf(&reason,
-			    "%s at crash point %zu of %zu; of the %Zd states up to there, %Zd were "
-			    "covered",
-			    interrupted ? "interrupted" : "budget spent", stats->points_whole + 1,
-			    stats->points, stats->states, stats->covered) > 0);
+			    "%s with %zu of %zu crash points done; of the %Zd states of those that "
+			    "were begun, %Zd were covered%s",
+			    r->interrupted ? "interrupted" : "budget spent", stats->points_whole,
+			    stats->points, stats->states, stats->covered, hint) > 0);
 	return reason;
 }
 
@@ -232,6 +229,18 @@ static int check_strangers(const struct subject *s, const struct trace *t, struc
 	return rc;
 }
 
+static void fill_result(const struct workers_result *found, const struct examiner *e,
+			const struct trace *t, struct case_result *ret)
+{
+	ret->grade = found->grade;
+	ret->exhaustive = found->stats.exhaustive && !t->torn;
+	ret->crash_points = found->stats.points;
+	ret->recoveries = found->stats.recoveries;
+	ret->states = mpz_get_str(NULL, 10, found->stats.states);
+	ret->commits = history_commits(examiner_history(e));
+	ret->lost_acked_max = found->lost_max;
+}
+
 int gate_explore(struct gate *g, const struct subject *subject, const struct trace *t,
 		 struct case_result *ret, struct err *err)
 {
@@ -241,12 +250,18 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	struct explore_points points = {0};
 	uint64_t *extra = NULL;
 	size_t extra_count = 0;
-	struct explore_stats stats;
 	struct exploration x = {.gate = g, .id = subject->id, .begin_ns = gate_now_ns()};
-	struct explore_callbacks callbacks = {
-	    .examine = examine, .progress = progress, .spent = spent, .ctx = &x};
+	struct workers_job job = {.jobs = g->jobs,
+				  .depth = g->depth,
+				  .deadline_ns = g->deadline_ns,
+				  .hang_ns = g->hang_ns,
+				  .resume = g->resume,
+				  .interrupted = interrupted,
+				  .progress = progress,
+				  .ctx = &x};
+	struct workers_result found;
 
-	explore_stats_init(&stats);
+	workers_result_init(&found);
 	int rc = subject_model(subject, &model, err);
 	if (rc == 0)
 		rc = check_strangers(subject, t, err);
@@ -254,22 +269,32 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 		rc = trace_index_build(t, &model, &ix, err);
 	if (rc == 0)
 		rc = examiner_create(subject, ix, g->show_data, &e, err);
+	if (rc == 0 && g->depth == 2)
+		examiner_interrupt_recovery(e);
+	if (rc == 0 && g->resume != NULL) {
+		char options[64];
+		(void)snprintf(options, sizeof options, "%s%s", g->show_data ? "show-data" : "",
+			       g->depth == 2 ? " depth=2" : "");
+		rc = exploration_identity(subject, t, options, &job.key, err);
+	}
 	if (rc != 0)
 		goto out;
-	x.examiner = e;
 	history_points(examiner_history(e), &extra, &extra_count);
 	explore_points(ix, &model, extra, extra_count, &points);
-	rc = explore(ix, &model, points.items, points.count, &callbacks, &stats, err);
+	job.ix = ix;
+	job.model = &model;
+	job.points = &points;
+	job.examiner = e;
+	job.recoveries_max = g->recoveries_max == 0		 ? UINT64_MAX
+			     : g->recoveries < g->recoveries_max ? g->recoveries_max - g->recoveries
+								 : 0;
+	rc = workers_explore(&job, &found, err);
+	g->recoveries += found.recoveries_now;
+	g->points_resumed += found.points_resumed;
 
-	ret->grade = examiner_grade(e);
-	ret->exhaustive = stats.exhaustive && !t->torn;
-	ret->crash_points = stats.points;
-	ret->recoveries = stats.recoveries;
-	ret->states = mpz_get_str(NULL, 10, stats.states);
-	ret->commits = history_commits(examiner_history(e));
-	ret->lost_acked_max = examiner_lost_max(e);
+	fill_result(&found, e, t, ret);
 	ret->seconds = (double)(gate_now_ns() - x.begin_ns) / 1e9;
-	fill_findings(g, subject, t, e, ret);
+	fill_findings(g, subject, t, e, &found, ret);
 	if (ix->sector_size != t->device.sector_size_bytes && !model.process_crash)
 		case_result_note(ret, "explored with %u-byte sectors; SQLite was told %u",
 				 ix->sector_size, t->device.sector_size_bytes);
@@ -278,14 +303,15 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 				      "there is");
 	if (model.hole == MODEL_HOLE_GARBAGE || model.no_psow)
 		case_result_note(ret, "exhaustive for the garbage of seed %" PRIu64, model.seed);
+	if (g->depth == 2)
+		case_result_note(ret, "crashes during recovery were explored, too (depth 2)");
 	if (t->torn)
 		case_result_note(ret, "the trace is torn: its last %" PRIu64 " bytes were cut",
 				 t->torn_size_bytes);
-	stats.spent = stats.spent || x.spent;
 	if (rc == 0) {
 		gate_verdict(ret);
 		if (ret->verdict == CASE_INCONCLUSIVE)
-			ret->reason = why_inconclusive(&stats, x.interrupted, t->torn);
+			ret->reason = why_inconclusive(g, &found, t->torn);
 		else if (ret->verdict == CASE_HELD)
 			doubt_vacuous(t, ret);
 	} else if (rc == ERR_HARNESS || rc == ERR_LIMIT) {
@@ -300,7 +326,7 @@ out:
 	explore_points_release(&points);
 	examiner_free(e);
 	trace_index_free(ix);
-	explore_stats_release(&stats);
+	workers_result_release(&found);
 	return rc;
 }
 
@@ -320,10 +346,35 @@ int gate_save_cases(const struct gate *g, const char *directory, struct err *err
 
 /* ---- replay -------------------------------------------------------------------------------- */
 
-struct replay {
-	const struct gate_replay *options;
-	struct examiner *examiner;
+/* What the child sends: decisions as they are made, and at its end a record (point_result.h). */
+enum {
+	REPLAY_TOLD = 1, /* answer (4), n (4), size of the question (8), question */
+	REPLAY_RESULT,	 /* a record */
 };
+
+struct replay {
+	const struct trace_index *ix;
+	const struct model *model;
+	const struct explore_point *point;
+	const struct case_state *state;
+	struct examiner *examiner;
+	int out; /* in the child */
+};
+
+static void tell_parent(void *ctx, const char *question, uint32_t answer, uint32_t n)
+{
+	const struct replay *r = ctx;
+	struct buf b;
+
+	buf_init(&b);
+	buf_put_u8(&b, REPLAY_TOLD);
+	buf_put_u32(&b, answer);
+	buf_put_u32(&b, n);
+	buf_put_u64(&b, strlen(question));
+	buf_append(&b, question, strlen(question));
+	(void)fd_write_all(r->out, b.data, b.size);
+	buf_release(&b);
+}
 
 static int examine_again(void *ctx, const struct explore_point *point, struct crashdisk *disk,
 			 const struct choice *choice, enum explore_next *ret_next, struct err *err)
@@ -333,11 +384,106 @@ static int examine_again(void *ctx, const struct explore_point *point, struct cr
 	return examiner_examine(r->examiner, point, disk, choice, ret_next, err);
 }
 
-static void tell_again(void *ctx, const char *question, uint32_t answer, uint32_t n)
+static int recover_again(void *ctx, const struct explore_point *point, struct crashdisk *disk,
+			 enum explore_next *ret_next, struct err *err)
 {
 	const struct replay *r = ctx;
 
-	r->options->tell(r->options->ctx, question, answer, n);
+	return examiner_recover(r->examiner, point, disk, ret_next, err);
+}
+
+static bool keep_beating(void *ctx)
+{
+	isolate_beat(ctx);
+	return false;
+}
+
+static void replay_child(void *ctx, struct isolate *isolate, int out)
+{
+	struct replay *r = ctx;
+	struct explore_callbacks callbacks = {
+	    .examine = examine_again, .recover = recover_again, .tell = tell_parent, .ctx = r};
+	struct point_result result;
+	struct buf b;
+
+	r->out = out;
+	watch_set(keep_beating, isolate);
+	examiner_isolate(r->examiner, isolate);
+	point_result_init(&result);
+	(void)explore_replay(r->ix, r->model, r->point, r->state->answers, r->state->answer_count,
+			     &isolate->choice, &callbacks, &result.error);
+	struct examined x = examiner_last(r->examiner);
+	result.grade = x.grade;
+	result.lost_max = x.lost;
+	/* All of them, also two of one oracle and grade. */
+	for (size_t i = 0; i < x.verdict_count && i < EXAMINE_FINDINGS_MAX; i++)
+		result.findings[result.finding_count++].verdict = x.verdicts[i];
+	buf_init(&b);
+	buf_put_u8(&b, REPLAY_RESULT);
+	point_result_encode(&result, &b);
+	(void)fd_write_all(out, b.data, b.size);
+	buf_release(&b);
+	point_result_release(&result);
+}
+
+/* Tells the decisions, and reads the result that stands behind them, if there is one. */
+static int hear_child(const struct buf *output, const struct gate_replay *options,
+		      struct point_result *ret, bool *ret_complete, struct err *err)
+{
+	struct kill_reader r = {output->data, output->size, false};
+
+	*ret_complete = false;
+	while (r.left > 0 && !r.cut) {
+		uint8_t kind = kill_take_u8(&r);
+		if (kind == REPLAY_RESULT) {
+			*ret_complete = true;
+			return point_result_decode(r.at, r.left, ret, err);
+		}
+		uint32_t answer = kill_take_u32(&r), n = kill_take_u32(&r);
+		size_t size = kill_take_count(&r, 1);
+		char *question = xcalloc(size + 1, 1);
+		kill_take(&r, question, size);
+		if (!r.cut && options->tell != NULL)
+			options->tell(options->ctx, question, answer, n);
+		free(question);
+	}
+	return 0;
+}
+
+/* Runs the state in a child; *ret holds the verdicts, also about the child's own death. */
+static int replay_isolated(struct replay *r, const struct gate_replay *options,
+			   struct point_result *ret, struct err *err)
+{
+	uint64_t hang_ns =
+	    options->hang_ns != 0 ? options->hang_ns : (uint64_t)ISOLATE_HANG_SECONDS * 1000000000u;
+	struct isolate_work work = {.child = replay_child, .ctx = r, .hang_ns = hang_ns};
+	struct isolate *isolate = isolate_create();
+	struct isolate_death death;
+	struct buf output;
+	bool complete;
+
+	buf_init(&output);
+	int rc = isolate_run(isolate, &work, &output, &death, err);
+	if (rc == 0)
+		rc = hear_child(&output, options, ret, &complete, err);
+	if (rc != 0)
+		goto out;
+	if (death.fate == ISOLATE_CRASHED || death.fate == ISOLATE_HUNG) {
+		struct verdict *v = &ret->findings[ret->finding_count++].verdict;
+		v->oracle = "recovery";
+		v->grade = ret->grade = GRADE_CORRUPT;
+		isolate_say(&death, hang_ns, v->message, sizeof v->message);
+	} else if (death.fate != ISOLATE_ENDED || !complete) {
+		rc =
+		    err_set(err, ERR_HARNESS, "the process of the replay vanished: %s", death.text);
+	} else if (ret->error.code != 0) {
+		*err = ret->error;
+		rc = err->code;
+	}
+out:
+	buf_release(&output);
+	isolate_free(isolate);
+	return rc;
 }
 
 int gate_replay(const struct case_file *c, const struct gate_replay *options,
@@ -347,32 +493,39 @@ int gate_replay(const struct case_file *c, const struct gate_replay *options,
 	struct model model;
 	struct trace_index *ix = NULL;
 	struct examiner *e = NULL;
-	struct explore_point point = {c->state.position,
-				      c->state.has_cut ? (size_t)c->state.cut_bytes : SIZE_MAX,
-				      &c->state.promise, 1};
-	struct replay r = {.options = options};
-	struct explore_callbacks callbacks = {.examine = examine_again, .ctx = &r};
+	struct explore_point point = {
+	    .position = c->state.position,
+	    .cut_bytes = c->state.has_cut ? (size_t)c->state.cut_bytes : SIZE_MAX,
+	    .promises = &c->state.promise,
+	    .promise_count = 1,
+	    .again = {c->state.has_again, c->state.again_position,
+		      c->state.again_has_cut ? (size_t)c->state.again_cut_bytes : SIZE_MAX}};
+	struct replay r = {.model = &model, .point = &point, .state = &c->state};
+	struct point_result result;
 	int rc = subject_model(c->subject, &model, err);
 
+	point_result_init(&result);
 	if (rc == 0)
 		rc = trace_index_build(c->trace, &model, &ix, err);
 	if (rc == 0)
 		rc = examiner_create(c->subject, ix, options->show_data, &e, err);
 	if (rc != 0)
 		goto out;
+	if (c->state.depth == 2)
+		examiner_interrupt_recovery(e);
 	r.examiner = e;
-	callbacks.tell = options->tell == NULL ? NULL : tell_again;
-	rc = explore_replay(ix, &model, &point, c->state.answers, c->state.answer_count, &callbacks,
-			    err);
+	r.ix = ix;
+	rc = replay_isolated(&r, options, &result, err);
 	if (rc == 0) {
-		struct examined x = examiner_last(e);
-		*ret_count = x.verdict_count < max ? x.verdict_count : max;
-		memcpy(ret_verdicts, x.verdicts, *ret_count * sizeof *ret_verdicts);
-		*ret_grade = x.grade;
-		*ret_lost = x.lost;
+		*ret_count = result.finding_count < max ? result.finding_count : max;
+		for (size_t i = 0; i < *ret_count; i++)
+			ret_verdicts[i] = result.findings[i].verdict;
+		*ret_grade = result.grade;
+		*ret_lost = result.lost_max;
 		*ret_commits = history_commits(examiner_history(e));
 	}
 out:
+	point_result_release(&result);
 	examiner_free(e);
 	trace_index_free(ix);
 	return rc;

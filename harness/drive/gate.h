@@ -27,7 +27,13 @@ struct gate {
 	uint64_t recoveries_max;
 	uint64_t recoveries; /* so far, over all cases */
 
+	unsigned jobs;		 /* workers; 0 is 1 */
+	uint64_t hang_ns;	 /* 0: ISOLATE_HANG_SECONDS */
+	struct resume *resume;	 /* borrowed; NULL: none */
+	uint64_t points_resumed; /* that it knew, so far, over all cases */
+
 	bool show_data; /* messages show row values */
+	unsigned depth; /* 2: crashes during recovery, too */
 
 	bool (*interrupted)(void *ctx); /* asked often; may be NULL */
 	/* Called at most ten times a second; may be NULL. */
@@ -60,10 +66,12 @@ void gate_verdict(struct case_result *c);
 /* Writes all case files of the gate into a directory. */
 int gate_save_cases(const struct gate *g, const char *directory, struct err *err);
 
-/* Runs a case file's state again. The findings are the caller's: up to `max` verdicts. `tell` (may
- * be NULL) is told every decision, see crashdisk_narrate(). */
+/* Runs a case file's state again, in a child process: a state that kills it, or hangs, is a finding
+ * of the oracle "recovery" as it was when it was found. The findings are the caller's: up to `max`
+ * verdicts. `tell` (may be NULL) is told every decision, see crashdisk_narrate(). */
 struct gate_replay {
 	bool show_data;
+	uint64_t hang_ns; /* 0: ISOLATE_HANG_SECONDS */
 	void (*tell)(void *ctx, const char *question, uint32_t answer, uint32_t n);
 	void *ctx;
 };

@@ -1,4 +1,8 @@
-/* See memo.h. Nodes stand in an array; edges in one hash table keyed by (node, answer). */
+/*
+ * See memo.h. Nodes stand in an array. The first edge of a node, and mostly its only one, stands in
+ * the node; the others in one hash table keyed by (node, answer). The nodes of one path were made
+ * together, so a walk mostly goes forward in memory.
+ */
 #include "harness/drive/memo.h"
 
 #include "faultinject/base/buf.h"
@@ -12,6 +16,8 @@
 struct memo_node {
 	struct crashdisk_look look; /* inner nodes */
 	uint32_t value;		    /* leaves; MEMO_NONE for inner nodes */
+	uint32_t to;		    /* of the first edge: node + 1; 0 = none yet */
+	uint64_t answer;
 };
 
 struct memo_edge {
@@ -55,19 +61,29 @@ static struct memo_edge *find_slot(struct memo_edge *edges, size_t cap, uint32_t
 	return &edges[i];
 }
 
+/* Where the answer leads: node + 1, or 0. */
+static uint32_t next_node(const struct memo *m, uint32_t from, uint64_t answer)
+{
+	if (from != MEMO_NONE) {
+		const struct memo_node *n = &m->nodes[from];
+		if (n->to == 0 || n->answer == answer)
+			return n->to;
+	}
+	return find_slot(m->edges, m->edge_cap, from, answer)->to;
+}
+
 uint32_t memo_find(struct memo *m, struct crashdisk *disk, uint64_t root)
 {
-	const struct memo_edge *edge = find_slot(m->edges, m->edge_cap, MEMO_NONE, root);
+	uint32_t to = next_node(m, MEMO_NONE, root);
 
-	while (edge->to != 0) {
-		uint32_t node = edge->to - 1;
-		const struct memo_node *n = &m->nodes[node];
+	while (to != 0) {
+		const struct memo_node *n = &m->nodes[to - 1];
 		uint64_t answer;
 		if (n->value != MEMO_NONE)
 			return n->value;
 		if (!crashdisk_peek(disk, &n->look, &answer))
 			return MEMO_NONE;
-		edge = find_slot(m->edges, m->edge_cap, node, answer);
+		to = next_node(m, to - 1, answer);
 	}
 	return MEMO_NONE;
 }
@@ -94,23 +110,28 @@ static bool look_equal(const struct crashdisk_look *a, const struct crashdisk_lo
 /* Follows the edge, making it and the node at its end if they are missing. */
 static uint32_t follow(struct memo *m, uint32_t from, uint64_t answer, const struct memo_node *node)
 {
-	struct memo_edge *edge = find_slot(m->edges, m->edge_cap, from, answer);
+	uint32_t to = next_node(m, from, answer);
 
-	if (edge->to != 0) {
+	if (to != 0) {
 		/* The same answers led to another look: something that no look showed decided.
 		 * Such a state is not remembered. */
-		const struct memo_node *there = &m->nodes[edge->to - 1];
+		const struct memo_node *there = &m->nodes[to - 1];
 		bool same = there->value == node->value &&
 			    (node->value != MEMO_NONE || look_equal(&there->look, &node->look));
-		return same ? edge->to - 1 : MEMO_NONE;
+		return same ? to - 1 : MEMO_NONE;
 	}
 	m->nodes = xgrow(m->nodes, m->node_count, &m->node_cap, sizeof *m->nodes);
-	m->nodes[m->node_count] = *node;
-	uint32_t to = (uint32_t)m->node_count++;
-	*edge = (struct memo_edge){answer, from, to + 1};
+	m->nodes[m->node_count++] = *node;
+	to = (uint32_t)m->node_count;
+	if (from != MEMO_NONE && m->nodes[from].to == 0) {
+		m->nodes[from].answer = answer;
+		m->nodes[from].to = to;
+		return to - 1;
+	}
+	*find_slot(m->edges, m->edge_cap, from, answer) = (struct memo_edge){answer, from, to};
 	if (++m->edge_count * 2 > m->edge_cap)
 		grow_edges(m);
-	return to;
+	return to - 1;
 }
 
 void memo_add(struct memo *m, struct crashdisk *disk, uint64_t root, uint32_t value)

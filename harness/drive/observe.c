@@ -11,6 +11,7 @@
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
 #include "faultinject/vfs.h"
+#include "harness/drive/sqlite_memory.h"
 #include "harness/drive/watch.h"
 
 #include <ctype.h>
@@ -56,6 +57,12 @@ void observer_configure(void)
 	/* Has no effect, and does no harm, once SQLite is initialised. */
 	(void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	sqlite_memory_configure();
+}
+
+static const char *schema_name(const struct subject *s, size_t file)
+{
+	return file == 0 ? "main" : s->attached[file - 1].name;
 }
 
 void observer_init(struct observer *o, const struct subject *subject,
@@ -91,6 +98,20 @@ void observer_init(struct observer *o, const struct subject *subject,
 		if (rank == 0)
 			o->pragma_early_count = o->pragma_count;
 	}
+	/* The cheapest statement that needs a read transaction, which is what makes SQLite
+	 * recover. */
+	o->read_count = 1 + subject->attached_count;
+	o->read_sql = xcalloc(o->read_count, sizeof *o->read_sql);
+	for (size_t f = 0; f < o->read_count; f++) {
+		char *schema = quote_identifier(schema_name(subject, f));
+		o->read_sql[f] = xasprintf("PRAGMA %.200s.schema_version", schema);
+		free(schema);
+	}
+}
+
+void observer_pragmas_first(struct observer *o)
+{
+	o->pragma_early_count = o->pragma_count;
 }
 
 void observer_release(struct observer *o)
@@ -98,6 +119,9 @@ void observer_release(struct observer *o)
 	for (size_t i = 0; i < o->pragma_count; i++)
 		free(o->pragma_sql[i]);
 	free(o->pragma_sql);
+	for (size_t i = 0; i < o->read_count; i++)
+		free(o->read_sql[i]);
+	free(o->read_sql);
 	memset(o, 0, sizeof *o);
 }
 
@@ -169,10 +193,8 @@ out:
 	return 0;
 }
 
-static const char *schema_name(const struct subject *s, size_t file)
-{
-	return file == 0 ? "main" : s->attached[file - 1].name;
-}
+/* The connection whose end is the end of its recovery. */
+static sqlite3 *recovering;
 
 sqlite3 *observer_recover(const struct observer *o, struct observation *ret)
 {
@@ -180,31 +202,32 @@ sqlite3 *observer_recover(const struct observer *o, struct observation *ret)
 
 	fi_vfs_call_limit(OBSERVE_CALLS_MAX);
 	watch_begin();
+	sqlite_memory_begin();
 	if (open_database(o, &db, ret) != 0)
-		return NULL;
+		goto failed;
 	for (size_t i = 0; i < o->pragma_early_count; i++)
 		if (run_sql(db, o->pragma_sql[i], ret) != 0)
 			goto failed;
-	for (size_t f = 0; f < 1 + o->subject->attached_count; f++) {
-		char sql[256];
-		/* The cheapest statement that needs a read transaction, which is what makes SQLite
-		 * recover. */
-		char *schema = quote_identifier(schema_name(o->subject, f));
-		(void)snprintf(sql, sizeof sql, "PRAGMA %.200s.schema_version", schema);
-		free(schema);
-		if (run_sql(db, sql, ret) != 0)
+	for (size_t i = 0; i < o->read_count; i++)
+		if (run_sql(db, o->read_sql[i], ret) != 0)
 			goto failed;
-	}
+	recovering = db;
 	return db;
 failed:
 	observer_close(db);
+	sqlite_memory_end();
 	return NULL;
 }
 
 void observer_close(sqlite3 *db)
 {
-	if (db != NULL)
-		ASSERT_OP(sqlite3_close(db), ==, SQLITE_OK);
+	if (db == NULL)
+		return;
+	ASSERT_OP(sqlite3_close(db), ==, SQLITE_OK);
+	if (db == recovering) {
+		recovering = NULL;
+		sqlite_memory_end();
+	}
 }
 
 /* ---- digests ------------------------------------------------------------------------------- */

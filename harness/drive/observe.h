@@ -8,7 +8,8 @@
  * the WAL index alone (see memo.h). Of the pragmas only locking_mode changes how recovery reads,
  * so that one comes before the first read.
  *
- * Needs a booted VFS shim (vfs.h). One thread.
+ * Needs a booted VFS shim (vfs.h). One thread, and one recovery at a time: observer_recover(), then
+ * observer_close() of what it returned.
  */
 #ifndef DRIVE_OBSERVE_H
 #define DRIVE_OBSERVE_H
@@ -29,15 +30,21 @@ struct observer {
 	char **pragma_sql;		 /* owned; PRAGMA statements, in the order to apply */
 	size_t pragma_count;
 	size_t pragma_early_count; /* of these, before the first read of a recovery */
-	bool one_connection;	   /* locking_mode=EXCLUSIVE shuts a second connection out */
+	char **read_sql;	   /* owned; a first read of each schema */
+	size_t read_count;
+	bool one_connection; /* locking_mode=EXCLUSIVE shuts a second connection out */
 };
 
-/* Makes SQLite fast for a process with one thread; before anything else calls it. */
+/* Makes SQLite fast for a process with one thread, and bounds the memory of a recovery
+ * (sqlite_memory.h); before anything else calls it. */
 void observer_configure(void);
 
 void observer_init(struct observer *o, const struct subject *subject,
 		   const struct probe_list *probes);
 void observer_release(struct observer *o);
+
+/* From here on recovery applies all pragmas before its first read, as the application does. */
+void observer_pragmas_first(struct observer *o);
 
 /* Opens the database as the application would: attached files and a first read of each schema. On
  * failure *ret holds the finding (rc, failed) and the result is NULL. */

@@ -15,6 +15,8 @@ static const struct defect defects[] = {
     {"migration-outside-transaction", "store",
      "the statements of a migration and its version row commit one by one", "schema", true},
     {"missing-commit-sync", "shim", "the log or journal is never synced", "history", false},
+    {PLANT_UNSYNCED_RECOVERY, "recovery",
+     "recovery syncs nothing, which only a second crash shows (--depth 2)", "history", false},
 };
 
 const struct defect *plant_defects(size_t *ret_count)

@@ -8,6 +8,9 @@
 
 #include <stddef.h>
 
+/* The defect of recovery itself, not of what is recorded: see fi_vfs_ignore_syncs(). */
+#define PLANT_UNSYNCED_RECOVERY "recovery-without-sync"
+
 struct defect {
 	const char *name;
 	const char *layer;   /* which part of the system is made wrong */

@@ -2,13 +2,13 @@
  * The search; see explore.h.
  *
  * The tree is never stored. A run with a prefix of answers continues with answer 0 (newest)
- * everywhere; the questions it met after its prefix are the places where it can be left. Each
- * (run, question) waits in a first-in-first-out queue for its other answers. A run's children have
- * one deviation from "newest" more than it has itself, so the queue is ordered by their number.
- * The all-oldest run is made second, as a probe: its state comes up again in its place in the
- * tree, and only there it is counted.
+ * everywhere; the questions it met after its prefix are the places where it can be left, and wait
+ * in the frontier for their other answers. A run's children have one deviation from "newest" more
+ * than it has itself, so first in, first out is ordered by their number. The all-oldest run is made
+ * second, as a probe: its state comes up again in its place in the tree, and only there it is
+ * counted.
  */
-#include "harness/explore/explore.h"
+#include "harness/explore/explore_internal.h"
 
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
@@ -16,36 +16,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The answers and questions of a finished run; kept while children wait. */
-struct run_record {
-	size_t waiting;
-	uint32_t count;
-	uint64_t *hashes;
-	struct choice_step *steps;
-};
+void explore_outcome_init(struct explore_outcome *o)
+{
+	memset(o, 0, sizeof *o);
+	mpz_init(o->states);
+	mpz_init(o->covered);
+}
 
-/* Question `step` of `record` has answers next..n-1 still to come. */
-struct pending {
-	struct run_record *record;
-	uint32_t step, next;
-};
-
-struct queue {
-	struct pending *items;
-	size_t head, count, cap; /* ring */
-};
-
-struct search {
-	const struct explore_callbacks *callbacks;
-	const struct explore_point *point;
-	struct crashdisk *disk;
-	struct choice choice;
-	struct queue queue;
-	uint32_t *prefix;
-	size_t prefix_cap;
-	struct explore_stats *stats;
-	mpz_t covered, weight;
-};
+void explore_outcome_release(struct explore_outcome *o)
+{
+	mpz_clear(o->states);
+	mpz_clear(o->covered);
+}
 
 void explore_stats_init(struct explore_stats *s)
 {
@@ -60,258 +42,295 @@ void explore_stats_release(struct explore_stats *s)
 	mpz_clear(s->covered);
 }
 
-/* ---- queue --------------------------------------------------------------------------------- */
-
-static int queue_push(struct queue *q, struct pending item, struct err *err)
+void explore_stats_add(struct explore_stats *s, const struct explore_outcome *o)
 {
-	if (q->count == EXPLORE_PENDING_MAX)
-		return err_set(err, ERR_LIMIT, "more than %d states wait at one crash point",
-			       EXPLORE_PENDING_MAX);
-	if (q->count == q->cap) {
-		size_t cap = q->cap == 0 ? 256 : q->cap * 2;
-		struct pending *items = xmalloc(cap * sizeof *items);
-		for (size_t i = 0; i < q->count; i++)
-			items[i] = q->items[(q->head + i) % q->cap];
-		free(q->items);
-		q->items = items;
-		q->head = 0;
-		q->cap = cap;
+	s->points_whole += o->end == EXPLORE_WHOLE;
+	s->spent = s->spent || o->end == EXPLORE_SPENT || o->end == EXPLORE_LIMIT;
+	s->recoveries += o->recoveries;
+	mpz_add(s->states, s->states, o->states);
+	mpz_add(s->covered, s->covered, o->covered);
+}
+
+/* ---- a tree -------------------------------------------------------------------------------- */
+
+void tree_init(struct tree *t, size_t frontier_bytes_max)
+{
+	memset(t, 0, sizeof *t);
+	frontier_init(&t->frontier, frontier_bytes_max);
+	mpz_init(t->total);
+	mpz_init(t->covered);
+	mpz_init(t->weight);
+}
+
+void tree_release(struct tree *t)
+{
+	frontier_clear(&t->frontier);
+	free(t->prefix);
+	free(t->taken);
+	mpz_clear(t->total);
+	mpz_clear(t->covered);
+	mpz_clear(t->weight);
+}
+
+/* Makes one run: the base, and the `count` answers in t->taken. */
+int tree_run(struct explore_search *s, struct tree *t, size_t count, uint64_t hash,
+	     enum choice_tail tail, enum explore_next *ret_next, struct err *err)
+{
+	size_t all = t->base_count + count;
+
+	if (t->prefix_cap < all) {
+		t->prefix_cap = all * 2;
+		t->prefix = xrealloc(t->prefix, t->prefix_cap * sizeof *t->prefix);
 	}
-	q->items[(q->head + q->count++) % q->cap] = item;
-	return 0;
-}
-
-static void record_release(struct run_record *r)
-{
-	if (--r->waiting > 0)
-		return;
-	free(r->hashes);
-	free(r->steps);
-	free(r);
-}
-
-static void queue_pop(struct queue *q)
-{
-	record_release(q->items[q->head].record);
-	q->head = (q->head + 1) % q->cap;
-	q->count--;
-}
-
-/* ---- runs ---------------------------------------------------------------------------------- */
-
-/* Recovers once with the prepared prefix. */
-static int run(struct search *s, size_t prefix_count, uint64_t prefix_hash, enum choice_tail tail,
-	       enum explore_next *ret_next, struct err *err)
-{
-	choice_begin(&s->choice, s->prefix, prefix_count, prefix_hash, tail);
-	crashdisk_begin(s->disk, &s->choice);
-	s->stats->recoveries++;
-	int rc =
-	    s->callbacks->examine(s->callbacks->ctx, s->point, s->disk, &s->choice, ret_next, err);
+	if (count > 0)
+		memcpy(t->prefix + t->base_count, t->taken, count * sizeof *t->prefix);
+	choice_begin(s->choice, t->prefix, all, count == 0 ? t->base_hash : hash, tail);
+	s->outcome->recoveries++;
+	int rc = t->run(s, t, ret_next, err);
 	if (rc != 0)
 		return rc;
-	if (s->choice.diverged || s->choice.count < prefix_count) {
-		const char *question = crashdisk_last_question(s->disk);
+	if (s->choice->diverged || s->choice->count < all) {
+		const char *question = crashdisk_last_question(t->disk);
 		return err_set(
 		    err, ERR_HARNESS,
 		    "a run diverged from its prefix at position %llu: answer %zu of %zu, "
 		    "question: %s",
-		    (unsigned long long)s->point->position, s->choice.count, prefix_count,
+		    (unsigned long long)s->point->position, s->choice->count, all,
 		    question == NULL ? "none" : question);
 	}
 	return 0;
 }
 
-/* Queues the places where the finished run can be left. */
-static int queue_children(struct search *s, size_t prefix_count, struct err *err)
+/* A run that belongs to the tree: counted, and left again where it can be. */
+static int run_counted(struct explore_search *s, struct tree *t, size_t count, uint64_t hash,
+		       enum explore_next *ret_next, struct err *err)
 {
-	const struct choice *c = &s->choice;
+	int rc = tree_run(s, t, count, hash, CHOICE_FIRST, ret_next, err);
 
-	if (c->count == prefix_count)
+	if (rc != 0 || *ret_next == EXPLORE_STOP_ALL)
+		return rc; /* half a run covers nothing */
+	t->weigh(s, t, t->weight);
+	mpz_add(t->covered, t->covered, t->weight);
+	if (*ret_next == EXPLORE_GO) {
+		struct choice own = *s->choice; /* what follows the base; borrows */
+		own.steps += t->base_count;
+		own.hashes += t->base_count;
+		own.count -= t->base_count;
+		rc = frontier_add(&t->frontier, &own, count, err);
+	}
+	if (rc == 0 && *ret_next == EXPLORE_GO && t->leaf != NULL)
+		rc = t->leaf(s, t, ret_next, err);
+	return rc;
+}
+
+/* May another recovery be made? If not, says why the point ends here. */
+static bool may_go_on(struct explore_search *s)
+{
+	const struct explore_callbacks *cb = s->callbacks;
+
+	if (s->outcome->recoveries >= s->recoveries_max)
+		s->outcome->end = EXPLORE_LIMIT;
+	else if (cb->spent != NULL && cb->spent(cb->ctx, s->outcome->recoveries))
+		s->outcome->end = EXPLORE_SPENT;
+	else
+		return true;
+	s->ended = true;
+	return false;
+}
+
+static int run_all(struct explore_search *s, struct tree *t, enum explore_next *ret_next,
+		   bool *ret_whole, struct err *err)
+{
+	int rc;
+
+	if (!may_go_on(s))
 		return 0;
-	struct run_record *r = xmalloc(sizeof *r);
-	r->waiting = 1;
-	r->count = (uint32_t)c->count;
-	r->hashes = xmalloc(c->count * sizeof *r->hashes);
-	r->steps = xmalloc(c->count * sizeof *r->steps);
-	memcpy(r->hashes, c->hashes, c->count * sizeof *r->hashes);
-	memcpy(r->steps, c->steps, c->count * sizeof *r->steps);
-	int rc = 0;
-	for (uint32_t i = (uint32_t)prefix_count; i < c->count && rc == 0; i++) {
-		ASSERT_OP(c->steps[i].answer, ==, 0);
-		rc = queue_push(&s->queue, (struct pending){r, i, 1}, err);
-		if (rc == 0)
-			r->waiting++;
+	rc = run_counted(s, t, 0, 0, ret_next, err);
+	/* Where runs have trees of their own below them, those come first: no probe. */
+	if (rc == 0 && *ret_next == EXPLORE_GO && t->leaf == NULL &&
+	    !frontier_empty(&t->frontier)) {
+		if (!may_go_on(s))
+			return 0;
+		rc = tree_run(s, t, 0, 0, CHOICE_LAST, ret_next, err);
 	}
-	record_release(r);
+	while (rc == 0 && *ret_next == EXPLORE_GO && !frontier_empty(&t->frontier)) {
+		size_t count;
+		if (!may_go_on(s))
+			return 0;
+		uint64_t hash = frontier_take(&t->frontier, &t->taken, &t->taken_cap, &count);
+		rc = run_counted(s, t, count, hash, ret_next, err);
+	}
+	*ret_whole = rc == 0 && *ret_next == EXPLORE_GO;
 	return rc;
 }
 
-/* Runs the next waiting answer. */
-static int run_pending(struct search *s, enum explore_next *ret_next, struct err *err)
+int tree_search(struct explore_search *s, struct tree *t, bool *ret_whole, struct err *err)
 {
-	struct pending *p = &s->queue.items[s->queue.head];
-	struct run_record *r = p->record;
-	size_t count = (size_t)p->step + 1;
-	uint64_t hash = r->hashes[p->step];
+	struct explore_outcome *o = s->outcome;
+	enum explore_next next = EXPLORE_GO;
 
-	while (s->prefix_cap < count) {
-		s->prefix_cap = s->prefix_cap * 2 + 64;
-		s->prefix = xrealloc(s->prefix, s->prefix_cap * sizeof *s->prefix);
+	*ret_whole = false;
+	mpz_set_ui(t->covered, 0);
+	if (!t->only_way)
+		mpz_add(o->states, o->states, t->total);
+	int rc = run_all(s, t, &next, ret_whole, err);
+	frontier_clear(&t->frontier);
+	if (!t->only_way)
+		mpz_add(o->covered, o->covered, t->covered);
+	if (next != EXPLORE_GO && !s->ended) {
+		o->end = next == EXPLORE_STOP_POINT ? EXPLORE_CORRUPT : EXPLORE_STOPPED;
+		s->ended = true;
 	}
-	for (size_t i = 0; i + 1 < count; i++)
-		s->prefix[i] = r->steps[i].answer;
-	s->prefix[count - 1] = p->next++;
-	if (p->next == r->steps[p->step].n)
-		queue_pop(&s->queue);
-	int rc = run(s, count, hash, CHOICE_FIRST, ret_next, err);
-	if (rc == 0 && *ret_next == EXPLORE_GO)
-		rc = queue_children(s, count, err);
-	return rc;
+	if (rc != 0 || !*ret_whole || mpz_cmp(t->covered, t->total) == 0)
+		return rc;
+	gmp_snprintf(err->message, sizeof err->message,
+		     "the accounting does not add up at position %llu: the runs cover %Zd of %Zd "
+		     "states",
+		     (unsigned long long)s->point->position, t->covered, t->total);
+	err->code = ERR_HARNESS;
+	return ERR_HARNESS;
 }
 
-static int count_run(struct search *s)
+/* ---- crash points -------------------------------------------------------------------------- */
+
+static int run_point(struct explore_search *s, struct tree *t, enum explore_next *ret_next,
+		     struct err *err)
 {
-	crashdisk_weight(s->disk, s->weight);
-	mpz_mul_ui(s->weight, s->weight, s->point->promise_count);
-	mpz_add(s->covered, s->covered, s->weight);
+	(void)t;
+	crashdisk_begin(s->disk, s->choice);
+	return s->callbacks->examine(s->callbacks->ctx, s->point, s->disk, s->choice, ret_next,
+				     err);
+}
+
+static void weigh_point(struct explore_search *s, struct tree *t, mpz_t ret)
+{
+	(void)t;
+	crashdisk_weight(s->disk, ret);
+	mpz_mul_ui(ret, ret, s->point->promise_count);
+}
+
+struct explore_search *explore_search_create(const struct trace_index *ix,
+					     const struct model *model,
+					     const struct explore_callbacks *callbacks,
+					     struct choice *choice, size_t frontier_bytes_max)
+{
+	struct explore_search *s = xcalloc(1, sizeof *s);
+	size_t bytes = frontier_bytes_max == 0 ? EXPLORE_FRONTIER_BYTES_MAX : frontier_bytes_max;
+
+	s->callbacks = callbacks;
+	s->ix = ix;
+	s->model = *model;
+	s->disk = crashdisk_create(ix, model);
+	choice_init(&s->own_choice);
+	s->choice = choice == NULL ? &s->own_choice : choice;
+	tree_init(&s->tree, bytes);
+	tree_init(&s->recoveries, bytes);
+	tree_init(&s->again, bytes);
+	s->tree.run = run_point;
+	s->tree.weigh = weigh_point;
+	s->tree.disk = s->disk;
+	mpz_init(s->top_weight);
+	return s;
+}
+
+void explore_search_free(struct explore_search *s)
+{
+	if (s == NULL)
+		return;
+	tree_release(&s->tree);
+	tree_release(&s->recoveries);
+	tree_release(&s->again);
+	mpz_clear(s->top_weight);
+	choice_release(&s->own_choice);
+	crashdisk_free(s->top);
+	crashdisk_free(s->recovered);
+	crashdisk_free(s->disk);
+	free(s);
+}
+
+int explore_search_states(struct explore_search *s, const struct explore_point *point, mpz_t ret,
+			  struct err *err)
+{
+	crashdisk_open(s->disk, point->position, point->cut_bytes);
+	crashdisk_total(s->disk, ret);
+	mpz_mul_ui(ret, ret, point->promise_count);
+	if (crashdisk_limited(s->disk))
+		return err_set(
+		    err, ERR_LIMIT,
+		    "too many states of files that were renamed or linked, at position %llu",
+		    (unsigned long long)point->position);
 	return 0;
 }
 
-/* Explores one crash point; *ret_whole when every state was covered. */
-static int explore_one(struct search *s, bool *ret_whole, enum explore_next *ret_next,
-		       struct err *err)
+int explore_search_point(struct explore_search *s, const struct explore_point *point,
+			 uint64_t recoveries_max, struct explore_outcome *ret, struct err *err)
 {
-	const struct explore_callbacks *cb = s->callbacks;
-	struct explore_stats *stats = s->stats;
-	mpz_t total;
-	int rc;
+	bool whole = false;
 
-	mpz_init(total);
-	mpz_set_ui(s->covered, 0);
-	*ret_whole = false;
-	crashdisk_open(s->disk, s->point->position, s->point->cut_bytes);
-	crashdisk_total(s->disk, total);
-	mpz_mul_ui(total, total, s->point->promise_count);
-	mpz_add(stats->states, stats->states, total);
-	if (crashdisk_limited(s->disk)) {
-		rc = err_set(
-		    err, ERR_LIMIT,
-		    "too many states of files that were renamed or linked, at position %llu",
-		    (unsigned long long)s->point->position);
-		goto out;
-	}
-
-	*ret_next = EXPLORE_GO;
-	if (cb->spent != NULL && cb->spent(cb->ctx, stats->recoveries)) {
-		stats->spent = true;
-		rc = 0;
-		goto out;
-	}
-	rc = run(s, 0, 0, CHOICE_FIRST, ret_next, err);
-	if (rc != 0)
-		goto out;
-	count_run(s);
-	if (*ret_next == EXPLORE_GO)
-		rc = queue_children(s, 0, err);
-	if (rc == 0 && *ret_next == EXPLORE_GO && s->queue.count > 0 &&
-	    (cb->spent == NULL || !cb->spent(cb->ctx, stats->recoveries)))
-		rc = run(s, 0, 0, CHOICE_LAST, ret_next, err);
-	while (rc == 0 && *ret_next == EXPLORE_GO && s->queue.count > 0) {
-		if (cb->spent != NULL && cb->spent(cb->ctx, stats->recoveries)) {
-			stats->spent = true;
-			break;
-		}
-		if (cb->progress != NULL && stats->recoveries % 256 == 0)
-			cb->progress(cb->ctx, stats->points_whole, stats->points,
-				     stats->recoveries);
-		rc = run_pending(s, ret_next, err);
-		if (rc == 0)
-			count_run(s);
-	}
-	if (rc != 0)
-		goto out;
-	*ret_whole = *ret_next == EXPLORE_GO && !stats->spent;
-	if (*ret_whole && mpz_cmp(s->covered, total) != 0) {
-		gmp_snprintf(err->message, sizeof err->message,
-			     "the accounting does not add up at position %llu: the runs cover %Zd "
-			     "of %Zd states",
-			     (unsigned long long)s->point->position, s->covered, total);
-		err->code = ERR_HARNESS;
-		rc = ERR_HARNESS;
-	}
-	mpz_add(stats->covered, stats->covered, s->covered);
-out:
-	while (s->queue.count > 0)
-		queue_pop(&s->queue);
-	mpz_clear(total);
+	s->point = point;
+	s->outcome = ret;
+	s->recoveries_max = recoveries_max;
+	s->ended = false;
+	ret->end = EXPLORE_STOPPED;
+	ret->recoveries = 0;
+	mpz_set_ui(ret->states, 0);
+	mpz_set_ui(ret->covered, 0);
+	int rc = explore_search_states(s, point, s->tree.total, err);
+	if (rc == 0)
+		rc = tree_search(s, &s->tree, &whole, err);
+	if (rc == 0 && whole && s->callbacks->recover != NULL)
+		rc = explore_again(s, &whole, err);
+	if (rc == 0 && whole)
+		ret->end = EXPLORE_WHOLE;
 	return rc;
-}
-
-static void search_init(struct search *s, const struct trace_index *ix, const struct model *model,
-			const struct explore_callbacks *callbacks, struct explore_stats *stats)
-{
-	memset(s, 0, sizeof *s);
-	s->callbacks = callbacks;
-	s->stats = stats;
-	s->disk = crashdisk_create(ix, model);
-	choice_init(&s->choice);
-	mpz_init(s->covered);
-	mpz_init(s->weight);
-}
-
-static void search_release(struct search *s)
-{
-	mpz_clear(s->covered);
-	mpz_clear(s->weight);
-	choice_release(&s->choice);
-	free(s->queue.items);
-	free(s->prefix);
-	crashdisk_free(s->disk);
 }
 
 int explore(const struct trace_index *ix, const struct model *model,
 	    const struct explore_point *points, size_t count,
 	    const struct explore_callbacks *callbacks, struct explore_stats *stats, struct err *err)
 {
-	struct search s;
+	struct explore_search *s = explore_search_create(ix, model, callbacks, NULL, 0);
+	struct explore_outcome outcome;
 	int rc = 0;
 
-	search_init(&s, ix, model, callbacks, stats);
+	explore_outcome_init(&outcome);
 	stats->points = count;
 	for (size_t i = 0; i < count && rc == 0 && !stats->spent; i++) {
-		bool whole;
-		enum explore_next next;
-		s.point = &points[i];
-		rc = explore_one(&s, &whole, &next, err);
-		if (rc == 0 && whole)
-			stats->points_whole++;
-		if (rc == 0 && next == EXPLORE_STOP_ALL)
+		rc = explore_search_point(s, &points[i], UINT64_MAX, &outcome, err);
+		explore_stats_add(stats, &outcome);
+		if (outcome.end == EXPLORE_STOPPED)
 			break;
 	}
 	stats->exhaustive = rc == 0 && stats->points_whole == stats->points;
-	search_release(&s);
+	explore_outcome_release(&outcome);
+	explore_search_free(s);
 	return rc;
 }
 
 int explore_replay(const struct trace_index *ix, const struct model *model,
 		   const struct explore_point *point, const uint32_t *answers, size_t count,
-		   const struct explore_callbacks *callbacks, struct err *err)
+		   struct choice *choice, const struct explore_callbacks *callbacks,
+		   struct err *err)
 {
-	struct explore_stats stats;
-	struct search s;
+	struct explore_search *s = explore_search_create(ix, model, callbacks, choice, 0);
+	struct explore_outcome outcome;
 	enum explore_next next;
 
-	explore_stats_init(&stats);
-	search_init(&s, ix, model, callbacks, &stats);
-	s.point = point;
-	crashdisk_narrate(s.disk, callbacks->tell, callbacks->ctx);
-	s.prefix = xmalloc((count + 1) * sizeof *s.prefix);
-	if (count > 0)
-		memcpy(s.prefix, answers, count * sizeof *answers);
-	crashdisk_open(s.disk, point->position, point->cut_bytes);
-	int rc = run(&s, count, 0, CHOICE_FIRST, &next, err);
-	search_release(&s);
-	explore_stats_release(&stats);
+	explore_outcome_init(&outcome);
+	s->point = point;
+	s->outcome = &outcome;
+	crashdisk_narrate(s->disk, callbacks->tell, callbacks->ctx);
+	int rc;
+	if (point->again.happened) {
+		rc = explore_again_replay(s, answers, count, err);
+	} else {
+		s->tree.taken = xmalloc((count + 1) * sizeof *answers);
+		if (count > 0)
+			memcpy(s->tree.taken, answers, count * sizeof *answers);
+		crashdisk_open(s->disk, point->position, point->cut_bytes);
+		rc = tree_run(s, &s->tree, count, 0, CHOICE_FIRST, &next, err);
+	}
+	explore_outcome_release(&outcome);
+	explore_search_free(s);
 	return rc;
 }

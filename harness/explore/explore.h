@@ -20,8 +20,18 @@
 #include <gmp.h>
 
 enum {
-	EXPLORE_PENDING_MAX = 20 * 1000 * 1000, /* places waiting at one crash point, 16 bytes each
-						 * and the answers of the runs they belong to */
+	/* What waits at one crash point, bytes; above it the search goes on depth first
+	 * (frontier.h).
+	 */
+	EXPLORE_FRONTIER_BYTES_MAX = 128 << 20,
+};
+
+/* A second crash, during the recovery from the first: what recovery did is a trace of its own
+ * (crashdisk_above()), and this is the crash point in it. All zero: there is none. */
+struct explore_again {
+	bool happened;
+	uint64_t position;
+	size_t cut_bytes; /* SIZE_MAX, or the bytes of a cut write (D11) */
 };
 
 /*
@@ -37,6 +47,7 @@ struct explore_point {
 	size_t cut_bytes;	  /* SIZE_MAX, or the bytes of a cut write (D11) */
 	const uint64_t *promises; /* positions, ascending; borrowed from the list */
 	size_t promise_count;	  /* at least 1 */
+	struct explore_again again;
 };
 
 struct explore_points {
@@ -59,27 +70,77 @@ struct explore_callbacks {
 	 * answers of this run once recovery has finished. */
 	int (*examine)(void *ctx, const struct explore_point *point, struct crashdisk *disk,
 		       const struct choice *choice, enum explore_next *ret_next, struct err *err);
-	/* Called now and then; may be NULL. */
-	void (*progress)(void *ctx, size_t points_done, size_t points, uint64_t recoveries);
+	/* Depth 2: recovers `disk`, ends with crashdisk_end_recovery(), and then lets the machine
+	 * die. The states of crashes during recovery are examined like all others, with
+	 * point->again. NULL: recovery is not interrupted. */
+	int (*recover)(void *ctx, const struct explore_point *point, struct crashdisk *disk,
+		       enum explore_next *ret_next, struct err *err);
 	/* Told every decision of a replay (crashdisk_narrate()); may be NULL. */
 	void (*tell)(void *ctx, const char *question, uint32_t answer, uint32_t n);
-	/* True when the run's budget is spent; may be NULL. Asked before every recovery. */
+	/* True when time is up; may be NULL. Asked before every recovery; `recoveries` of this
+	 * point so far. */
 	bool (*spent)(void *ctx, uint64_t recoveries);
 	void *ctx;
 };
 
+enum explore_end {
+	EXPLORE_WHOLE,	 /* every state was covered */
+	EXPLORE_CORRUPT, /* EXPLORE_STOP_POINT */
+	EXPLORE_LIMIT,	 /* it would have needed more recoveries than it was given */
+	EXPLORE_SPENT,	 /* the callback said that time is up */
+	EXPLORE_STOPPED, /* EXPLORE_STOP_ALL */
+};
+
+/* What exploring one crash point came to: a function of trace, model, point and subject alone, but
+ * for EXPLORE_SPENT and EXPLORE_STOPPED. */
+struct explore_outcome {
+	enum explore_end end;
+	uint64_t recoveries;
+	mpz_t states;  /* assignments */
+	mpz_t covered; /* of these, by runs that were made */
+};
+
+void explore_outcome_init(struct explore_outcome *o);
+void explore_outcome_release(struct explore_outcome *o);
+
+/* The search; serves one crash point after the other. */
+struct explore_search;
+
+/* `ix` and `callbacks` are borrowed for the life of the search. `choice` (borrowed, may be NULL) is
+ * where the questions and answers of the present run are kept: a worker has it in memory that its
+ * parent can read. `frontier_bytes_max`: 0 is EXPLORE_FRONTIER_BYTES_MAX. */
+struct explore_search *explore_search_create(const struct trace_index *ix,
+					     const struct model *model,
+					     const struct explore_callbacks *callbacks,
+					     struct choice *choice, size_t frontier_bytes_max);
+void explore_search_free(struct explore_search *s); /* accepts NULL */
+
+/* Explores one crash point by at most `recoveries_max` recoveries. *ret is filled on failure, too,
+ * with what was done until then. ERR_HARNESS when the accounting does not add up or a run diverged
+ * from its prefix (the message names the question), ERR_LIMIT when the point has more states than
+ * can be counted or waits for more than memory is given. */
+int explore_search_point(struct explore_search *s, const struct explore_point *point,
+			 uint64_t recoveries_max, struct explore_outcome *ret, struct err *err);
+
+/* The number of assignments at a point. ERR_LIMIT as above. */
+int explore_search_states(struct explore_search *s, const struct explore_point *point, mpz_t ret,
+			  struct err *err);
+
+/* The sum over the crash points of a trace. */
 struct explore_stats {
 	size_t points;	     /* crash points of the trace */
 	size_t points_whole; /* explored to the end */
 	uint64_t recoveries;
 	bool exhaustive; /* every point was explored to the end */
 	bool spent;	 /* the budget ended it */
-	mpz_t states;	 /* assignments, over all points */
+	mpz_t states;	 /* assignments, over all points that were begun */
 	mpz_t covered;	 /* of these, by runs that were made */
 };
 
 void explore_stats_init(struct explore_stats *s);
 void explore_stats_release(struct explore_stats *s);
+/* Adds what one point came to. */
+void explore_stats_add(struct explore_stats *s, const struct explore_outcome *o);
 
 /* The crash points of a trace under a model, ascending. Power loss: before each effective SYNC and
  * DIRSYNC, at each of `extra` (promises, first writes of transactions: history_points()), at the
@@ -88,16 +149,17 @@ void explore_stats_release(struct explore_stats *s);
 void explore_points(const struct trace_index *ix, const struct model *model, const uint64_t *extra,
 		    size_t extra_count, struct explore_points *ret);
 
-/* Explores the points. ERR_HARNESS when the accounting does not add up or a run diverged from its
- * prefix (the message names the question). */
+/* Explores the points one after another, in this process. Errors as explore_search_point(). */
 int explore(const struct trace_index *ix, const struct model *model,
 	    const struct explore_point *points, size_t count,
 	    const struct explore_callbacks *callbacks, struct explore_stats *stats,
 	    struct err *err);
 
-/* Runs one state again: the answers of a case file. Divergence is ERR_HARNESS. */
+/* Runs one state again: the answers of a case file. `choice` as for explore_search_create().
+ * Divergence is ERR_HARNESS. */
 int explore_replay(const struct trace_index *ix, const struct model *model,
 		   const struct explore_point *point, const uint32_t *answers, size_t count,
-		   const struct explore_callbacks *callbacks, struct err *err);
+		   struct choice *choice, const struct explore_callbacks *callbacks,
+		   struct err *err);
 
 #endif

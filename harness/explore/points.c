@@ -26,7 +26,8 @@ struct point_list {
 static void add_point(struct point_list *list, uint64_t position, size_t cut_bytes)
 {
 	list->items = xgrow(list->items, list->count, &list->cap, sizeof *list->items);
-	list->items[list->count++] = (struct explore_point){position, cut_bytes, NULL, 1};
+	list->items[list->count++] = (struct explore_point){
+	    .position = position, .cut_bytes = cut_bytes, .promise_count = 1};
 }
 
 /* The operation at `position` changes what a crash can leave. */

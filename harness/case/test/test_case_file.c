@@ -88,6 +88,11 @@ static void expect_same(const struct case_file *a, const struct case_file *b)
 	expect_same_trace(a->trace, b->trace);
 	assert_int_equal(a->state.position, b->state.position);
 	assert_int_equal(a->state.promise, b->state.promise);
+	assert_int_equal(a->state.depth == 2, b->state.depth == 2);
+	assert_int_equal(a->state.has_again, b->state.has_again);
+	assert_int_equal(a->state.again_position, b->state.again_position);
+	assert_int_equal(a->state.again_has_cut, b->state.again_has_cut);
+	assert_int_equal(a->state.again_cut_bytes, b->state.again_cut_bytes);
 	assert_int_equal(a->state.has_cut, b->state.has_cut);
 	assert_int_equal(a->state.cut_bytes, b->state.cut_bytes);
 	assert_int_equal(a->state.answer_count, b->state.answer_count);
@@ -380,6 +385,14 @@ static void test_json_fields(void **state)
 	    {"\"position\":2", "\"position\":2,\"promise\":1", "after the position"},
 	    {"\"position\":2", "\"position\":2,\"promise\":null", "promise"},
 	    {"\"position\":2", "\"position\":2,\"vow\":3", "unknown key"},
+	    {"\"position\":2", "\"position\":2,\"depth\":1", "depth"},
+	    {"\"position\":2", "\"position\":2,\"depth\":3", "depth"},
+	    {"\"position\":2", "\"position\":2,\"again\":{\"position\":1,\"cut_bytes\":null}",
+	     "needs 'depth'"},
+	    {"\"position\":2", "\"position\":2,\"depth\":2,\"again\":{\"position\":1}", "again"},
+	    {"\"position\":2",
+	     "\"position\":2,\"depth\":2,\"again\":{\"position\":-1,\"cut_bytes\":null}", "again"},
+	    {"\"position\":2", "\"position\":2,\"depth\":2,\"again\":7", "again"},
 	    {"\"cut_bytes\":2", "\"cut_bytes\":6", "beyond its end"},
 	    {"\"cut_bytes\":2", "\"cut_bytes\":-1", "cut_bytes"},
 	    {"\"cut_bytes\":2", "\"cut_bytes\":false", "cut_bytes"},
@@ -439,6 +452,18 @@ static void test_cut_bounds(void **state)
 	c = sample_case();
 	c->state.promise = SAMPLE_OPS;
 	expect_round_trip(c);
+	c = sample_case();
+	c->state.depth = 2;
+	expect_round_trip(c);
+	for (int cut = 0; cut < 2; cut++) {
+		c = sample_case();
+		c->state.depth = 2;
+		c->state.has_again = true;
+		c->state.again_position = 7; /* of a recovery, whose length no case knows */
+		c->state.again_has_cut = cut != 0;
+		c->state.again_cut_bytes = cut != 0 ? 512 : 0;
+		expect_round_trip(c);
+	}
 }
 
 /* JSON that would take far more memory than its size is refused before it is parsed; commas and

@@ -141,6 +141,8 @@ static void expect_same(const struct subject *a, const struct subject *b)
 	assert_string_equal(a->model, b->model);
 	assert_true(a->seed == b->seed);
 	assert_int_equal(a->ack_lock, b->ack_lock);
+	assert_int_equal(a->model_defined, b->model_defined);
+	assert_int_equal(a->unsynced_recovery, b->unsynced_recovery);
 	expect_same_kv(&a->pragmas, &b->pragmas);
 	expect_same_kv(&a->model_params, &b->model_params);
 	expect_same_strings(a->open, a->open_count, b->open, b->open_count);
@@ -200,6 +202,8 @@ static void test_round_trip(void **state)
 	expect_same(s, copy);
 	subject_free(copy);
 	s->ack_lock = false;
+	s->model_defined = true;
+	s->unsynced_recovery = true;
 	s->seed = 0;
 	copy = through_json(s);
 	expect_same(s, copy);

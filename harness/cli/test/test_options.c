@@ -72,8 +72,9 @@ static void test_defaults(void **state)
 	assert_string_equal(o.args[0], "scenarios/");
 	assert_true(o.seed == 1 && !o.has_seed && !o.has_budget && !o.has_require);
 	assert_true(o.json == NULL && o.report == NULL && o.models == NULL && o.sqlite == NULL);
+	assert_null(o.resume);
 	assert_true(o.set.count == 0 && o.case_glob == NULL && !o.list && o.shard_count == 0);
-	assert_true(!o.keep_going && o.depth == 1 && o.jobs == 1 && !o.timing && !o.quiet &&
+	assert_true(!o.keep_going && o.depth == 1 && o.jobs == 0 && !o.timing && !o.quiet &&
 		    !o.verbose);
 	assert_true(o.color == COLOR_AUTO && !o.help && !o.version);
 	options_release(&o);
@@ -90,7 +91,7 @@ static void test_every_option(void **state)
 	    "plugpull run --json - a.sql --report=out --seed 9223372036854775807 --budget 60s "
 	    "--model strict-posix,lying-disk b.sql --set journal_mode=wal --set=model.sector=4096 "
 	    "--set journal_mode=delete --require torn --case b*@* --list --shard 2/4 --sqlite=x.so "
-	    "--keep-going --depth 1 --jobs 1 --timing -v --color never");
+	    "--keep-going --depth 2 --jobs 3 --resume r --timing -v --color never");
 
 	assert_string_equal(o.json, "-");
 	assert_string_equal(o.report, "out");
@@ -108,6 +109,8 @@ static void test_every_option(void **state)
 	assert_true(o.shard_index == 2 && o.shard_count == 4);
 	assert_string_equal(o.sqlite, "x.so");
 	assert_int_equal(o.color, COLOR_NEVER);
+	assert_int_equal(o.jobs, 3);
+	assert_string_equal(o.resume, "r");
 	assert_int_equal(o.arg_count, 2);
 	assert_string_equal(o.args[0], "a.sql");
 	assert_string_equal(o.args[1], "b.sql");
@@ -171,10 +174,12 @@ static void test_no_abbreviations(void **state)
 	refused("plugpull run x -json", "unknown option -j");
 	refused("plugpull run x -qx", "unknown option -x");
 	refused("plugpull run x --=5", "unknown option --");
-	refused("plugpull run x --jobs 2",
-		"option --jobs: more than one worker is not served by this version");
-	refused("plugpull run x --jobs 0", "option --jobs: '0' is no number of workers");
-	refused("plugpull run x --jobs 1x", "option --jobs: '1x' is no number of workers");
+	refused("plugpull run x --jobs 0",
+		"option --jobs: '0' is no number of workers from 1 to 255");
+	refused("plugpull run x --jobs 1x",
+		"option --jobs: '1x' is no number of workers from 1 to 255");
+	refused("plugpull run x --jobs 256",
+		"option --jobs: '256' is no number of workers from 1 to 255");
 	/* Also right behind another option, where a look at the wrong word would miss it. */
 	refused("plugpull run x --json - --rep out", "unknown option --rep");
 	refused("plugpull run x -v --tim", "unknown option --tim");
@@ -248,9 +253,9 @@ static void test_values(void **state)
 	refused("plugpull run x --require good",
 		"option --require: 'good' is not durable, consistent, torn or corrupt");
 	refused("plugpull run x --color yes", "option --color: 'yes' is not auto, always or never");
-	refused("plugpull run x --depth 2",
-		"option --depth: crash during recovery is not served by this version");
-	refused("plugpull run x --depth 3", "option --depth: '3' is not 1");
+	refused("plugpull run x --depth 0", "option --depth: '0' is neither 1 nor 2");
+	refused("plugpull run x --depth 3", "option --depth: '3' is neither 1 nor 2");
+	refused("plugpull run x --depth 02", "option --depth: '02' is neither 1 nor 2");
 	refused("plugpull run x --json", "option --json needs FILE");
 	refused("plugpull run x --json ''", "option --json: FILE is empty");
 	refused("plugpull run x --list=yes", "option --list takes no value");

@@ -136,7 +136,8 @@ static void explore_position(const struct trace *t, const struct trace_index *ix
 
 	mpz_init(sum);
 	for (uint64_t disk = 0; disk <= p; disk++) {
-		struct explore_point point = {disk, SIZE_MAX, &p, 1};
+		struct explore_point point = {
+		    .position = disk, .cut_bytes = SIZE_MAX, .promises = &p, .promise_count = 1};
 		struct explore_stats stats;
 		if (disk != p && !(model->fsync == MODEL_FSYNC_BARRIER && is_sync_end(t, disk + 1)))
 			continue;

@@ -14,9 +14,9 @@ CASES = ['case', 'list', 'shard', 'keep-going']
 RESULT = ['json', 'sqlite', 'show-data', 'timing', 'quiet', 'verbose', 'color']
 RUNS = RESULT + ['report', 'seed', 'budget', 'set', 'require']
 COMMANDS = {
-    'run': RUNS + CASES + ['model', 'depth', 'jobs'],
+    'run': RUNS + CASES + ['model', 'depth', 'jobs', 'resume'],
     'replay': RESULT,
-    'explore': RUNS + ['model', 'depth', 'jobs'],
+    'explore': RUNS + ['model', 'depth', 'jobs', 'resume'],
     'trace': [],
     'kill': RUNS + CASES,
     'list': [],
@@ -27,7 +27,7 @@ NOT_SERVED = ['init', 'test', 'compare', 'explain', 'record', 'sim', 'fuzz', 'mu
 MODELS = ['strict-posix', 'ext4-ordered', 'ext4-writeback', 'xfs', 'apfs-no-fullfsync',
           'apfs-barrier', 'nvme-4k', 'legacy-512-nopsow', 'lying-disk', 'process-crash']
 DEFECTS = ['ack-before-commit', 'batch-in-two-transactions', 'migration-outside-transaction',
-           'missing-commit-sync']
+           'missing-commit-sync', 'recovery-without-sync']
 GRID = ROWS + '-- @matrix synchronous=full,extra cache_size=10,20\n'
 # Needs many seconds, so that budgets and interrupts come in the middle of it.
 LONG = '-- @scenario long\n-- @pragma journal_mode=wal synchronous=normal wal_autocheckpoint=8\n' \
@@ -85,7 +85,7 @@ def check_usage(t):
             (['doctor', 'x'], ["'x'"]), (['kill'], ['PATH']), (['rnu', 'x'], ["'rnu'"]),
             (['run', 'x', '--no-such'], ['--no-such']), (['run', 'x', '-x'], ['-x']),
             (['run', 'x', '--se', '1'], ['--se']), (['run', 'x', '--jso', '-'], ['--jso']),
-            (['run', 'x', '--jobs', '2'], ['--jobs']), (['run', 'x', '--depth', '2'], ['--depth']),
+            (['run', 'x', '--jobs', '256'], ['--jobs']), (['run', 'x', '--depth', '0'], ['--depth']),
             (['RUN', 'x'], ["'RUN'"]), (['run', 'x', '--JSON', '-'], ['--JSON']),
             (['run', 'x', '--require', 'Durable'], ["'Durable'"]),
             (['run', 'x', '--depth', '3'], ['--depth']), (['run', 'x', '--jobs', '0'], ['--jobs']), (['run', 'x', '--depth'], ['--depth']),
