@@ -173,23 +173,33 @@ void examiner_interrupt_recovery(struct examiner *e)
 	observer_pragmas_first(&e->observer);
 }
 
-int examiner_recover(void *ctx, const struct explore_point *point, struct crashdisk *disk,
-		     enum explore_next *ret_next, struct err *err)
+void examiner_recover_storage(struct examiner *e, struct storage *storage, uint64_t position,
+			      void (*died)(void *ctx), void *ctx)
 {
-	struct examiner *e = ctx;
 	struct observation o = {0};
 
-	(void)err;
 	enter(e);
-	fi_vfs_boot(crashdisk_storage(disk), boot_seed(e, point->position), e->ix->trace->device);
+	fi_vfs_boot(storage, boot_seed(e, position), e->ix->trace->device);
 	if (e->subject->unsynced_recovery)
 		fi_vfs_ignore_syncs();
 	sqlite3 *db = observer_recover(&e->observer, &o);
-	crashdisk_end_recovery(disk);
+	died(ctx);
 	observer_close(db);
 	leave(e);
 	ASSERT_OP(fi_vfs_open_count(), ==, 0);
 	observation_release(&o);
+}
+
+static void die(void *disk)
+{
+	crashdisk_end_recovery(disk);
+}
+
+int examiner_recover(void *ctx, const struct explore_point *point, struct crashdisk *disk,
+		     enum explore_next *ret_next, struct err *err)
+{
+	(void)err;
+	examiner_recover_storage(ctx, crashdisk_storage(disk), point->position, die, disk);
 	*ret_next = watch_stopped() ? EXPLORE_STOP_ALL : EXPLORE_GO;
 	return 0;
 }

@@ -68,6 +68,11 @@ void examiner_interrupt_recovery(struct examiner *e);
 int examiner_recover(void *ctx, const struct explore_point *point, struct crashdisk *disk,
 		     enum explore_next *ret_next, struct err *err);
 
+/* The same on a storage that is certain: recovers as after a crash at `position`, calls `died`, and
+ * closes what is open. Used by the enumerator's tests. */
+void examiner_recover_storage(struct examiner *e, struct storage *storage, uint64_t position,
+			      void (*died)(void *ctx), void *ctx);
+
 /* Begins a crash point: grade, losses and findings start over, so that they are those of the point
  * alone. What is remembered for speed is kept. */
 void examiner_begin_point(struct examiner *e);

@@ -240,7 +240,141 @@ static struct model model_of(const char *name, uint32_t sector)
 	return model;
 }
 
-static uint64_t compare_scenario(const char *text, struct model model, bool every_position)
+/* ---- a second crash, during recovery ---- */
+
+static int examine_again(void *ctx, const struct explore_point *point, struct crashdisk *disk,
+			 const struct choice *choice, enum explore_next *ret_next, struct err *err)
+{
+	struct lazy_ctx *lazy = ctx;
+	int rc = examiner_examine(lazy->examiner, point, disk, choice, ret_next, err);
+	struct examined x = examiner_last(lazy->examiner);
+
+	*ret_next = EXPLORE_GO;
+	if (rc == 0 && point->again.happened)
+		add_outcome(&lazy->set, x.outcome, x.grade);
+	return rc;
+}
+
+static int recover(void *ctx, const struct explore_point *point, struct crashdisk *disk,
+		   enum explore_next *ret_next, struct err *err)
+{
+	const struct lazy_ctx *lazy = ctx;
+
+	return examiner_recover(lazy->examiner, point, disk, ret_next, err);
+}
+
+struct again_ctx {
+	struct brute_ctx brute;
+	const struct model *model;
+	uint64_t states;
+};
+
+static void stop_recording(void *disk)
+{
+	disk_record(disk, NULL);
+}
+
+static int visit_again(void *ctx, const struct enumerate_file *files, size_t count, struct err *err)
+{
+	struct again_ctx *a = ctx;
+
+	a->states++;
+	return visit(&a->brute, files, count, err);
+}
+
+static bool is_lock(const struct op *op)
+{
+	return op->kind == OP_LOCK || op->kind == OP_UNLOCK;
+}
+
+/* A state of the first crash: recovers on it, records that, and builds all states of a crash at any
+ * moment of it. */
+static int visit_first(void *ctx, const struct enumerate_file *files, size_t count, struct err *err)
+{
+	struct again_ctx *a = ctx;
+	struct disk *disk = disk_create();
+	struct trace *t = trace_create(fi_vfs_default_device(), "recovery");
+	int rc = 0;
+
+	for (size_t i = 0; i < count; i++)
+		disk_put(disk, files[i].path, files[i].data, files[i].size);
+	disk_record(disk, t);
+	examiner_recover_storage(a->brute.examiner, disk_storage(disk), a->brute.position,
+				 stop_recording, disk);
+	/* A recovery that only took locks has no moments to tell apart. */
+	bool did = false;
+	for (uint64_t p = 1; p <= t->op_count; p++)
+		did = did || !is_lock(trace_at(t, p));
+	for (uint64_t p = 0; p <= t->op_count && did && rc == 0; p++) {
+		uint64_t n;
+		if (p == 0 || !is_lock(trace_at(t, p)))
+			rc = enumerate_states(t, a->model, p, STATES_MAX, visit_again, a, &n, err);
+	}
+	disk_free(disk);
+	trace_free(t);
+	return rc;
+}
+
+static uint64_t compare_again(const struct subject *subject, const struct trace *t,
+			      const struct model *model)
+{
+	struct err err = ERR_INIT;
+	struct trace_index *ix;
+	struct examiner *lazy, *brute;
+	struct explore_points points;
+	uint64_t *extra, states = 0;
+	size_t extra_count;
+	struct model honest = *model;
+
+	/* The earlier disks behind a barrier are crash points of their own. */
+	if (model->fsync == MODEL_FSYNC_BARRIER)
+		honest.fsync = MODEL_FSYNC_HONEST;
+	assert_int_equal(trace_index_build(t, model, &ix, &err), 0);
+	assert_int_equal(examiner_create(subject, ix, false, &lazy, &err), 0);
+	assert_int_equal(examiner_create(subject, ix, false, &brute, &err), 0);
+	examiner_interrupt_recovery(lazy);
+	examiner_interrupt_recovery(brute);
+	history_points(examiner_history(lazy), &extra, &extra_count);
+	explore_points(ix, model, extra, extra_count, &points);
+	for (size_t i = 0; i < points.count; i++) {
+		uint64_t n, p = points.items[i].position;
+		struct lazy_ctx l = {.examiner = lazy};
+		struct again_ctx a = {.brute = {.examiner = brute,
+						.disk = disk_create(),
+						.position = p,
+						.promise = p},
+				      .model = model};
+		struct explore_point point = {
+		    .position = p, .cut_bytes = SIZE_MAX, .promises = &p, .promise_count = 1};
+		struct explore_callbacks callbacks = {
+		    .examine = examine_again, .recover = recover, .ctx = &l};
+		struct explore_stats stats;
+		int rc = enumerate_states(t, &honest, p, 200, visit_first, &a, &n, &err);
+		explore_stats_init(&stats);
+		if (rc == 0) {
+			if (explore(ix, model, &point, 1, &callbacks, &stats, &err) != 0)
+				fail_msg("%s: %s", subject->id, err.message);
+			assert_true(stats.exhaustive);
+			assert_equal(&l.set, &a.brute.set, subject->id, p);
+			states += a.states;
+		} else {
+			assert_int_equal(rc, ERR_LIMIT);
+		}
+		explore_stats_release(&stats);
+		free(l.set.items);
+		free(a.brute.set.items);
+		disk_free(a.brute.disk);
+	}
+	free(extra);
+	explore_points_release(&points);
+	examiner_free(lazy);
+	examiner_free(brute);
+	trace_index_free(ix);
+	return states;
+}
+
+/* `again`: compares the states of a second crash instead of the first. */
+static uint64_t compare_cases(const char *text, struct model model, bool every_position, bool again)
 {
 	struct err err = ERR_INIT;
 	struct scenario *s;
@@ -260,13 +394,19 @@ static uint64_t compare_scenario(const char *text, struct model model, bool ever
 		if (record_case(s, &cases.items[i], subject, &t, &skip, &err) != 0)
 			fail_msg("%s", err.message);
 		assert_null(skip);
-		states += compare(subject, t, &model, every_position);
+		states += again ? compare_again(subject, t, &model)
+				: compare(subject, t, &model, every_position);
 		trace_free(t);
 		subject_free(subject);
 	}
 	case_list_release(&cases);
 	scenario_free(s);
 	return states;
+}
+
+static uint64_t compare_scenario(const char *text, struct model model, bool every_position)
+{
+	return compare_cases(text, model, every_position, false);
 }
 
 static const char one_row[] = "-- @scenario one row\n"
@@ -346,6 +486,33 @@ static void test_prefixes(void **state)
 	}
 }
 
+/* A crash during recovery, under every preset: what brute force finds, and nothing else. Garbage is
+ * a function of the number of a file, and brute force numbers the files of a recovery otherwise. */
+static void test_again(void **state)
+{
+	static const char text[] = "-- @scenario one row\n"
+				   "-- @matrix journal_mode=delete,truncate,persist,wal "
+				   "synchronous=extra,normal\n"
+				   "-- @pragma page_size=512\n"
+				   "-- @setup\n"
+				   "CREATE TABLE t(id INTEGER PRIMARY KEY, v);\n"
+				   "-- @client a\n"
+				   "INSERT INTO t VALUES (1, 'x');\n";
+	size_t count;
+	const struct model_info *presets = model_presets(&count);
+
+	(void)state;
+	for (size_t i = 0; i < count; i++) {
+		const struct model *m = &presets[i].model;
+		if (m->process_crash || m->no_psow)
+			continue;
+		uint64_t states = compare_cases(text, model_of(m->name, 4096), false, true);
+		print_message("%s: %llu states of a second crash by brute force\n", m->name,
+			      (unsigned long long)states);
+		assert_true(states > 500);
+	}
+}
+
 /* A history that returns to an earlier state: a commit that is lost at one crash point may look
  * like a later state at another. */
 static void test_repeated_states(void **state)
@@ -404,10 +571,10 @@ static void test_checkpoint(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_modes_512),	    cmocka_unit_test(test_modes_4096),
-	    cmocka_unit_test(test_presets),	    cmocka_unit_test(test_prefixes),
-	    cmocka_unit_test(test_repeated_states), cmocka_unit_test(test_two_files),
-	    cmocka_unit_test(test_checkpoint),
+	    cmocka_unit_test(test_modes_512), cmocka_unit_test(test_modes_4096),
+	    cmocka_unit_test(test_presets),   cmocka_unit_test(test_again),
+	    cmocka_unit_test(test_prefixes),  cmocka_unit_test(test_repeated_states),
+	    cmocka_unit_test(test_two_files), cmocka_unit_test(test_checkpoint),
 	};
 
 	observer_configure();
