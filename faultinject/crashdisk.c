@@ -242,6 +242,19 @@ struct run_sector *crashdisk_run_sector(struct crashdisk *cd, struct run_inode *
 	return &ri->sectors[sector];
 }
 
+const struct candidates *crashdisk_run_candidates(struct crashdisk *cd, uint32_t inode,
+						  struct run_inode *ri, uint32_t sector)
+{
+	struct run_sector *rs = crashdisk_run_sector(cd, ri, sector);
+
+	if (rs->candidates_point != cd->point || rs->candidates_t != ri->t) {
+		crashdisk_candidates(cd, inode, ri->t, sector, &rs->candidates);
+		rs->candidates_point = cd->point;
+		rs->candidates_t = ri->t;
+	}
+	return &rs->candidates;
+}
+
 static void record_decision(struct crashdisk *cd, uint32_t inode, uint32_t candidates,
 			    uint32_t class_size)
 {
@@ -290,7 +303,6 @@ const uint8_t *crashdisk_base_sector(struct crashdisk *cd, uint32_t inode, struc
 				     uint32_t sector, uint64_t *ret_id)
 {
 	struct run_sector *rs = crashdisk_run_sector(cd, ri, sector);
-	struct candidates c;
 	uint32_t index;
 
 	if (rs->base_run == cd->run) {
@@ -302,15 +314,15 @@ const uint8_t *crashdisk_base_sector(struct crashdisk *cd, uint32_t inode, struc
 	if (inode <= cd->ix->trace->inode_count && crashdisk_has_lines(cd)) {
 		content = crashdisk_line_sector(cd, inode, sector, &id);
 	} else if (inode <= cd->ix->trace->inode_count) {
-		crashdisk_candidates(cd, inode, ri->t, sector, &c);
-		uint32_t k = ask_sector(cd, inode, sector, &c);
-		const struct index_version *v = candidate_version(&c, k, &index);
-		uint32_t below = cd->below == NULL ? 0 : candidate_below(cd, inode, &c, v, &id);
+		const struct candidates *c = crashdisk_run_candidates(cd, inode, ri, sector);
+		uint32_t k = ask_sector(cd, inode, sector, c);
+		const struct index_version *v = candidate_version(c, k, &index);
+		uint32_t below = cd->below == NULL ? 0 : candidate_below(cd, inode, c, v, &id);
 		if (below != 0) {
 			content = crashdisk_beneath(cd, below, sector, &id);
-			content = cut_candidate(cd, &c, index, content, &id);
+			content = cut_candidate(cd, c, index, content, &id);
 		} else {
-			content = crashdisk_candidate(cd, &c, k, &id);
+			content = crashdisk_candidate(cd, c, k, &id);
 		}
 	}
 	rs->base_run = cd->run;

@@ -47,6 +47,24 @@ enum run_filter {
 	RUN_EMPTY,
 };
 
+/* Candidates of one sector given prefix t (rules D3, D5, D6): versions[low..high) of the index,
+ * and one base: a version, or NULL for a hole. `masked`: a surviving truncation cut older ones. */
+struct candidates {
+	const struct index_sector *sector;
+	const struct index_version *base;
+	const uint8_t *hole; /* what shows when base is NULL; NULL = zeros */
+	uint32_t hole_inode; /* whose base that was; 0 = of nothing that a disk below knows */
+	uint32_t number;     /* of the sector */
+	uint32_t low, high;
+	bool masked;
+	uint64_t surviving; /* position of the last surviving metadata operation */
+};
+
+static inline uint32_t candidates_count(const struct candidates *c)
+{
+	return 1 + c->high - c->low;
+}
+
 struct run_sector {
 	uint32_t run;
 	const uint8_t *content; /* the index's, or the run's arena */
@@ -54,6 +72,9 @@ struct run_sector {
 	uint32_t base_run;	/* the same, as the crash left it, before recovery changed it */
 	const uint8_t *base;
 	uint64_t base_id;
+	/* What the sector's candidates are at a crash point, given a prefix t: many runs ask. */
+	uint32_t candidates_point, candidates_t;
+	struct candidates candidates;
 };
 
 struct run_inode {
@@ -146,24 +167,6 @@ struct crashdisk {
 	size_t look_count, look_cap;
 };
 
-/* Candidates of one sector given prefix t (rules D3, D5, D6): versions[low..high) of the index,
- * and one base: a version, or NULL for a hole. `masked`: a surviving truncation cut older ones. */
-struct candidates {
-	const struct index_sector *sector;
-	const struct index_version *base;
-	const uint8_t *hole; /* what shows when base is NULL; NULL = zeros */
-	uint32_t hole_inode; /* whose base that was; 0 = of nothing that a disk below knows */
-	uint32_t number;     /* of the sector */
-	uint32_t low, high;
-	bool masked;
-	uint64_t surviving; /* position of the last surviving metadata operation */
-};
-
-static inline uint32_t candidates_count(const struct candidates *c)
-{
-	return 1 + c->high - c->low;
-}
-
 /* The file's metadata prefix, and with it its size, decided. */
 struct run_inode *crashdisk_decide_meta(struct crashdisk *cd, uint32_t inode);
 const struct run_sector *crashdisk_decide_sector(struct crashdisk *cd, uint32_t inode,
@@ -190,6 +193,9 @@ const struct point_group *crashdisk_point_group(struct crashdisk *cd, size_t gro
 uint64_t crashdisk_size_of(struct crashdisk *cd, uint32_t inode, size_t t);
 void crashdisk_candidates(struct crashdisk *cd, uint32_t inode, size_t t, uint32_t sector,
 			  struct candidates *ret);
+/* The same for the prefix that the run has decided; borrowed until the next crash point. */
+const struct candidates *crashdisk_run_candidates(struct crashdisk *cd, uint32_t inode,
+						  struct run_inode *ri, uint32_t sector);
 /* Content of candidate k, 0 = newest; computed into the arena when masked. */
 const uint8_t *crashdisk_candidate(struct crashdisk *cd, const struct candidates *c, uint32_t k,
 				   uint64_t *ret_id);

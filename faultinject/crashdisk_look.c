@@ -69,7 +69,6 @@ static const struct run_sector *peek_sector(struct crashdisk *cd, uint32_t inode
 					    struct run_inode *ri, uint32_t sector)
 {
 	struct run_sector *rs = crashdisk_run_sector(cd, ri, sector);
-	struct candidates c;
 
 	if (rs->run == cd->run)
 		return rs;
@@ -82,10 +81,10 @@ static const struct run_sector *peek_sector(struct crashdisk *cd, uint32_t inode
 		if (!crashdisk_line_peek_sector(cd, inode, sector, &rs->content, &rs->id))
 			return NULL;
 	} else {
-		crashdisk_candidates(cd, inode, ri->t, sector, &c);
-		if (candidates_count(&c) != 1)
+		const struct candidates *c = crashdisk_run_candidates(cd, inode, ri, sector);
+		if (candidates_count(c) != 1)
 			return NULL;
-		rs->content = crashdisk_candidate(cd, &c, 0, &rs->id);
+		rs->content = crashdisk_candidate(cd, c, 0, &rs->id);
 	}
 	rs->run = cd->run;
 	rs->base_run = cd->run;

@@ -217,6 +217,18 @@ static uint64_t compare(const struct subject *subject, const struct trace *t,
 	}
 	if (every_position && compared == points.count)
 		assert_equal(&all_lazy, &all_brute, subject->id, UINT64_MAX);
+	/* The crash points as they are, each with the promises that its states are held against. */
+	if (compared == points.count) {
+		struct lazy_ctx whole = {.examiner = lazy};
+		struct explore_callbacks callbacks = {.examine = examine_all, .ctx = &whole};
+		struct explore_stats stats;
+		explore_stats_init(&stats);
+		if (explore(ix, model, points.items, points.count, &callbacks, &stats, &err) != 0)
+			fail_msg("%s: %s", subject->id, err.message);
+		assert_equal(&whole.set, &all_brute, subject->id, UINT64_MAX);
+		explore_stats_release(&stats);
+		free(whole.set.items);
+	}
 	assert_true(compared > 0);
 	free(all_lazy.items);
 	free(all_brute.items);
