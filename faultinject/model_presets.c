@@ -1,7 +1,8 @@
 /*
  * Presets: named models, each with where its values come from and what it leaves out; see model.h.
  * A preset that is wrong in doubt leaves more states than the real thing, so that what holds on it
- * holds there; where it could leave fewer, "leaves out" says so.
+ * holds there. "leaves out" names what the real thing does beside that: "more states" can break
+ * what holds here, "fewer states" can make hold there what breaks here.
  */
 #include "faultinject/model.h"
 
@@ -32,10 +33,11 @@ static const struct model_info presets[] = {
 		   "last one that changed its size or blocks) and inode.c (ext4_map_blocks, "
 		   "ext4_da_should_update_i_disksize); linux-ext4, 24 March 2023, 'defer updating "
 		   "i_disksize until endio', for zeros behind an append inside a block",
-	.leaves_out = "more states: since Linux 5.6 (dioread_nolock by default) a new size may be "
-		      "ahead of its data, which then reads as zeros: set size-after-data=no. Fewer: "
-		      "the metadata of all files is in one order; auto_da_alloc. Not at all: "
-		      "barrier=0, data=journal, fast_commit",
+	.leaves_out =
+	    "more states: since Linux 5.6 (dioread_nolock by default) a new size may be "
+	    "ahead of its data, which then reads as zeros: set size-after-data=no. Fewer: "
+	    "the metadata of all files is in one order; auto_da_alloc. Not at all: "
+	    "barrier=0, data=journal, fast_commit",
     },
     {
 	.model = {.name = "ext4-writeback",
@@ -45,16 +47,18 @@ static const struct model_info presets[] = {
 		  .hole = MODEL_HOLE_STALE},
 	.summary = "a journal of metadata in order, which data does not wait for: a new size may "
 		   "show what was deleted earlier",
-	.stands_for = "ext4 with data=writeback, up to Linux 5.5 or with dioread_lock; file systems "
-		      "that journal metadata only, such as JFS",
+	.stands_for =
+	    "ext4 with data=writeback, up to Linux 5.5 or with dioread_lock; file systems "
+	    "that journal metadata only, such as JFS",
 	.sources = "Linux Documentation/admin-guide/ext4.rst ('can potentially leave stale data "
 		   "exposed in recently written files in case of an unclean shutdown'); ext4(5), "
 		   "data=writeback ('can allow old data to appear in files after a crash'); "
 		   "fs/ext4/fsync.c",
-	.leaves_out = "more states: stale bytes of files that are not in the trace; of what was "
-		      "deleted at a sector, and from elsewhere, only the latest is shown. Fewer: the "
-		      "metadata of all files is in one order; blocks are used again only when their "
-		      "deletion is committed; since Linux 5.6 new blocks read as zeros",
+	.leaves_out =
+	    "more states: stale bytes of files that are not in the trace; of what was "
+	    "deleted at a sector, and from elsewhere, only the latest is shown. Fewer: the "
+	    "metadata of all files is in one order; blocks are used again only when their "
+	    "deletion is committed; since Linux 5.6 new blocks read as zeros",
     },
     {
 	.model = {.name = "xfs",
@@ -68,8 +72,9 @@ static const struct model_info presets[] = {
 		   "the logged size is changed when the data has been written; fs/xfs/xfs_file.c "
 		   "(xfs_fsync_seq: the log is forced up to the inode's last change, by fdatasync "
 		   "only when more than timestamps changed); XFS FAQ, binary NULLS",
-	.leaves_out = "fewer states: data appended inside a block precedes its size, too, and the "
-		      "metadata of all files is in one order. Not at all: reflink, real-time devices",
+	.leaves_out =
+	    "fewer states: data appended inside a block precedes its size, too, and the "
+	    "metadata of all files is in one order. Not at all: reflink, real-time devices",
     },
     {
 	.model = {.name = "apfs-no-fullfsync",
@@ -117,11 +122,13 @@ static const struct model_info presets[] = {
 		   "being written, holes show anything",
 	.stands_for = "disks and flash without powersafe overwrite, FAT and other file systems "
 		      "without a journal",
-	.sources = "SQLite, 'Powersafe Overwrite' and 'Atomic Commit In SQLite' section 2; Zheng et "
-		   "al., FAST 2013, for shorn writes of flash under power faults",
-	.leaves_out = "more states: damage to the very bytes that were written, to a sector that is "
-		      "written whole, and to sectors that nobody was writing; garbage other than "
-		      "that of the run's seed (exhaustive means for that garbage)",
+	.sources =
+	    "SQLite, 'Powersafe Overwrite' and 'Atomic Commit In SQLite' section 2; Zheng et "
+	    "al., FAST 2013, for shorn writes of flash under power faults",
+	.leaves_out =
+	    "more states: damage to the very bytes that were written, to a sector that is "
+	    "written whole, and to sectors that nobody was writing; garbage other than "
+	    "that of the run's seed (exhaustive means for that garbage)",
     },
     {
 	.model = {.name = "lying-disk", .fsync = MODEL_FSYNC_LIES},

@@ -1,0 +1,10 @@
+-- @scenario on a disk that lies about fsync the safest settings are as bad as none
+-- @models lying-disk strict-posix
+-- @matrix journal_mode=wal,delete
+-- @pragma synchronous=extra wal_autocheckpoint=2
+-- @expect durable
+-- @expect corrupt if model=lying-disk
+-- @setup
+CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);
+-- @client a repeat=3
+INSERT INTO t(v) VALUES (zeroblob(5000));
