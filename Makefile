@@ -33,9 +33,11 @@ COMPILE    = $(CC) $(STD) $(PKG_CFLAGS) $(CPPFLAGS) $(WARN) $(WERROR) $(OPT) $(S
 LINK       = $(CC) $(SAN) $(LDFLAGS)
 LIBS       = $(PKG_LIBS) -lpthread -ldl $(LDLIBS)
 
-# Every .c file belongs to the library, except main.c and what is in test/ folders. There, test_*.c
-# is a cmocka program, fuzz_*.c a libFuzzer program, and any other file is linked with both.
-LIB_SRC   := $(filter-out harness/cli/main.c $(wildcard */test/*.c), \
+# Every .c file belongs to the library, except main.c, the benchmarks and what is in test/ folders.
+# There, test_*.c is a cmocka program, fuzz_*.c a libFuzzer program, and any other file is linked
+# with both.
+BENCH_SRC := $(wildcard harness/bench/*.c)
+LIB_SRC   := $(filter-out harness/cli/main.c $(BENCH_SRC) $(wildcard */test/*.c), \
                $(wildcard store/*.c faultinject/*.c faultinject/*/*.c harness/*/*.c reports/*.c))
 TEST_SRC  := $(wildcard */test/test_*.c */*/test/test_*.c)
 FUZZ_SRC  := $(wildcard */test/fuzz_*.c */*/test/fuzz_*.c)
@@ -50,7 +52,8 @@ MAKEFLAGS += --no-print-directory
 Q         := $(if $(filter 1,$(V)),,@)
 say        = @echo "  $(1)	$(2)"
 
-.PHONY: all tests fuzzers demo check san tidy fuzz coverage clean help bootstrap bootstrap-clang
+.PHONY: all tests fuzzers demo check check-long bench san tidy fuzz coverage clean help bootstrap \
+        bootstrap-clang
 .DEFAULT_GOAL := all
 
 all: $(BUILD)/plugpull ## build the program, build/plugpull
@@ -64,6 +67,14 @@ demo: bootstrap ## the main job: prove the event store, lose events on purpose, 
 check: bootstrap ## build and run every test; last line: N passed, N failed
 	@$(MAKE) -k -j$(JOBS) all tests; \
 	python3 .ci/run-tests --build $(BUILD) --build-status $$? --patience $(PATIENCE) $(TESTS)
+
+check-long: bootstrap ## what takes minutes: a million recoveries of sound settings, no violation
+	@$(MAKE) -j$(JOBS) all
+	@python3 .ci/check-long --build $(BUILD)
+
+bench: bootstrap ## the numbers, against other ways to get them; see docs/benchmarks.md
+	@$(MAKE) -j$(JOBS) all $(BUILD)/bench/plugpull-bench
+	@python3 -B harness/bench/run.py --build $(BUILD)
 
 san: ## the same tests under the address and undefined-behaviour sanitizers
 	@$(MAKE) check BUILD=$(BUILD)-san CC=gcc OPT='-O1 -g' PATIENCE=5 \
@@ -107,6 +118,11 @@ $(BUILD)/libplugpull.a: $(LIB_OBJ)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
+$(BUILD)/bench/plugpull-bench: $(BENCH_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/libplugpull.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
+
 # The objects of a test or fuzz program: its own, and those of its folder's helper files.
 test_objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1) \
                  $(filter-out $(dir $(1))test_%.c $(dir $(1))fuzz_%.c,$(wildcard $(dir $(1))*.c)))
@@ -132,4 +148,4 @@ $(BUILD)/obj/%.o: %.c | bootstrap
 	$(call say,CC,$<)
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
--include $(patsubst %.c,$(BUILD)/obj/%.d,$(LIB_SRC) harness/cli/main.c $(wildcard */test/*.c */*/test/*.c))
+-include $(patsubst %.c,$(BUILD)/obj/%.d,$(LIB_SRC) $(BENCH_SRC) harness/cli/main.c $(wildcard */test/*.c */*/test/*.c))

@@ -265,38 +265,75 @@ static void record_decision(struct crashdisk *cd, uint32_t inode, uint32_t candi
 
 enum { CLASSES_MERGED_MAX = 64 }; /* beyond it, equal contents are separate answers */
 
-/* Asks which candidate a sector holds; equal contents are one answer. Returns the candidate. */
-static uint32_t ask_sector(struct crashdisk *cd, uint32_t inode, uint32_t sector,
-			   const struct candidates *c)
+/* Candidates of equal content are one class. Of very many, each is its own. */
+struct classes {
+	uint32_t count;
+	bool merged;
+	uint32_t newest[CLASSES_MERGED_MAX], sizes[CLASSES_MERGED_MAX];
+};
+
+static void classify(struct crashdisk *cd, const struct candidates *c, struct classes *ret)
 {
 	uint64_t ids[CLASSES_MERGED_MAX];
-	uint32_t newest[CLASSES_MERGED_MAX], sizes[CLASSES_MERGED_MAX];
-	uint32_t n = candidates_count(c), class_size = 1, classes = 0, k;
+	uint32_t n = candidates_count(c);
 
-	if (n == 1)
-		return 0;
-	if (n > CLASSES_MERGED_MAX) {
-		k = crashdisk_ask(cd, n, QUESTION_SECTOR, inode, sector);
-		record_decision(cd, inode, n, class_size);
-		return k;
-	}
-	for (k = 0; k < n; k++) {
+	ret->merged = n <= CLASSES_MERGED_MAX;
+	ret->count = ret->merged ? 0 : n;
+	for (uint32_t k = 0; k < n && ret->merged; k++) {
 		uint64_t id;
 		uint32_t j = 0;
 		(void)crashdisk_candidate(cd, c, k, &id);
-		while (j < classes && ids[j] != id)
+		while (j < ret->count && ids[j] != id)
 			j++;
-		if (j == classes) {
+		if (j == ret->count) {
 			ids[j] = id;
-			newest[j] = k;
-			sizes[j] = 0;
-			classes++;
+			ret->newest[j] = k;
+			ret->sizes[j] = 0;
+			ret->count++;
 		}
-		sizes[j]++;
+		ret->sizes[j]++;
 	}
-	uint32_t answer = crashdisk_ask(cd, classes, QUESTION_SECTOR, inode, sector);
-	record_decision(cd, inode, n, sizes[answer]);
-	return newest[answer];
+}
+
+/* Asks which candidate a sector holds, unless its read has asked already. Returns the candidate. */
+static uint32_t ask_sector(struct crashdisk *cd, uint32_t inode, uint32_t sector,
+			   const struct candidates *c)
+{
+	struct classes classes;
+	uint32_t n = candidates_count(c), answer;
+
+	if (n == 1)
+		return 0;
+	classify(cd, c, &classes);
+	if (cd->together == 0)
+		answer = crashdisk_ask(cd, classes.count, QUESTION_SECTOR, inode, sector);
+	else
+		answer = cd->together <= classes.count ? cd->together - 1 : classes.count - 1;
+	record_decision(cd, inode, n, classes.merged ? classes.sizes[answer] : 1);
+	return classes.merged ? classes.newest[answer] : answer;
+}
+
+void crashdisk_decide_together(struct crashdisk *cd, uint32_t inode, struct run_inode *ri,
+			       uint64_t offset, size_t size)
+{
+	uint64_t ss = cd->ix->sector_size;
+	uint32_t open = 0, most = 0;
+
+	if (crashdisk_has_lines(cd) || inode > cd->ix->trace->inode_count)
+		return;
+	for (uint64_t s = offset / ss; s * ss < offset + size; s++) {
+		const struct run_sector *rs = crashdisk_run_sector(cd, ri, (uint32_t)s);
+		struct candidates c;
+		struct classes classes;
+		if (rs->run == cd->run || rs->base_run == cd->run)
+			continue;
+		crashdisk_candidates(cd, inode, ri->t, (uint32_t)s, &c);
+		classify(cd, &c, &classes);
+		open += classes.count > 1;
+		most = classes.count > most ? classes.count : most;
+	}
+	if (open > 1)
+		cd->together = 1 + crashdisk_ask(cd, most, QUESTION_SECTORS, inode, offset / ss);
 }
 
 const uint8_t *crashdisk_base_sector(struct crashdisk *cd, uint32_t inode, struct run_inode *ri,
@@ -411,6 +448,11 @@ void crashdisk_free(struct crashdisk *cd)
 struct storage *crashdisk_storage(struct crashdisk *cd)
 {
 	return &cd->storage;
+}
+
+void crashdisk_set_representative(struct crashdisk *cd, bool representative)
+{
+	cd->representative = representative;
 }
 
 void crashdisk_open(struct crashdisk *cd, uint64_t position, size_t cut_bytes)

@@ -78,6 +78,15 @@ int crashdisk_above(struct crashdisk *cd, struct crashdisk **ret_top, struct err
 /* The index that the disk stands on. */
 const struct trace_index *crashdisk_index(const struct crashdisk *cd);
 
+/*
+ * Representatives: one read that finds several sectors undecided asks one question for all of them;
+ * answer k gives each of them its k-th candidate, newest first, or its last one where there are
+ * fewer. So a page whose sectors were written together tears nowhere. States are left out: the runs
+ * no longer add up to crashdisk_total(). Not where a prefix survives (D4), which is one choice
+ * anyway.
+ */
+void crashdisk_set_representative(struct crashdisk *cd, bool representative);
+
 /* The last question of the present run, in words, to name where a run diverged; NULL when none was
  * asked. Borrowed until the next call. */
 const char *crashdisk_last_question(const struct crashdisk *cd);

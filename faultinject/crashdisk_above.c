@@ -186,6 +186,7 @@ int crashdisk_above(struct crashdisk *cd, struct crashdisk **ret_top, struct err
 		goto out;
 	mark_below(&m, ix);
 	struct crashdisk *top = crashdisk_create(ix, &cd->model);
+	top->representative = cd->representative;
 	top->below = cd;
 	top->below_inodes = m.inodes;
 	top->own_trace = m.t;

@@ -113,6 +113,7 @@ enum question_kind {
 	QUESTION_NAME,
 	QUESTION_META,
 	QUESTION_SECTOR,
+	QUESTION_SECTORS, /* of one read, together */
 };
 
 struct crashdisk {
@@ -141,6 +142,10 @@ struct crashdisk {
 	struct run_line run_line; /* reorder=none */
 	size_t *segments;	  /* owned; scratch of crashdisk_line.c */
 	size_t segment_cap;
+
+	bool representative;
+	uint32_t
+	    together; /* while a read decides its sectors: its answer + 1; 0 = each by itself */
 
 	/* Crash during recovery; crashdisk_above.c. */
 	bool recording, ended;
@@ -171,6 +176,10 @@ struct crashdisk {
 struct run_inode *crashdisk_decide_meta(struct crashdisk *cd, uint32_t inode);
 const struct run_sector *crashdisk_decide_sector(struct crashdisk *cd, uint32_t inode,
 						 struct run_inode *ri, uint32_t sector);
+/* Representatives: before a read decides its sectors, asks the one question for all of them, and
+ * keeps the answer in `together`, which the read clears. */
+void crashdisk_decide_together(struct crashdisk *cd, uint32_t inode, struct run_inode *ri,
+			       uint64_t offset, size_t size);
 /* What the crash left in a sector, whatever recovery has written there since. */
 const uint8_t *crashdisk_base_sector(struct crashdisk *cd, uint32_t inode, struct run_inode *ri,
 				     uint32_t sector, uint64_t *ret_id);

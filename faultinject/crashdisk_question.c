@@ -47,6 +47,13 @@ const char *crashdisk_last_question(const struct crashdisk *cd)
 		(void)snprintf(text, size, "what size has inode %llu ('%.80s')", a,
 			       name_of_inode(t, a));
 		break;
+	case QUESTION_SECTORS:
+		(void)snprintf(
+		    text, size,
+		    "what is at bytes %llu.. of inode %llu ('%.80s'), all sectors of one "
+		    "read alike",
+		    b * ss, a, name_of_inode(t, a));
+		break;
 	case QUESTION_SECTOR:
 		(void)snprintf(text, size, "what is at bytes %llu..%llu of inode %llu ('%.80s')",
 			       b * ss, (b + 1) * ss - 1, a, name_of_inode(t, a));

@@ -159,6 +159,8 @@ static int cd_read(struct storage *s, uint32_t inode, uint64_t offset, void *buf
 		     : ri->size - offset < size ? (size_t)(ri->size - offset)
 						: size;
 
+	if (cd->representative)
+		crashdisk_decide_together(cd, inode, ri, offset, got);
 	for (size_t done = 0; done < got;) {
 		uint64_t at = offset + done;
 		size_t n = ss - at % ss < got - done ? (size_t)(ss - at % ss) : got - done;
@@ -167,6 +169,7 @@ static int cd_read(struct storage *s, uint32_t inode, uint64_t offset, void *buf
 		memcpy((uint8_t *)buf + done, rs->content + at % ss, n);
 		done += n;
 	}
+	cd->together = 0;
 	crashdisk_look_log(cd, CRASHDISK_LOOK_READ, ri->path, offset, size);
 	*ret_got = got;
 	return 0;

@@ -399,6 +399,7 @@ void fi_vfs_boot(struct storage *s, uint64_t seed, struct trace_device device)
 	m->device = device;
 	m->clock_us = 0;
 	m->call_count = 0;
+	m->written = false;
 	m->last_errno = 0;
 	m->syncs_ignored = false;
 	prng_init(&m->random, seed, "vfs");

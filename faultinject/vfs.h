@@ -50,7 +50,7 @@ void fi_vfs_ignore_syncs(void);
 /* Handles open now; a driver checks for 0 at the end of a run. */
 unsigned fi_vfs_open_count(void);
 
-/* A 64-bit hash of all shared memory (WAL indexes) that exists now: with it, what a reader will
+/* A 64-bit hash of what the WAL indexes that exist now tell a reader: with it, what a reader will
  * see next is a function of the files alone. */
 uint64_t fi_vfs_shm_hash(void);
 

@@ -137,6 +137,7 @@ static int method_write(sqlite3_file *file, const void *data, int size, sqlite3_
 	struct vfs_file *f = of(file);
 	int rc = vfs_enter();
 
+	fi_machine.written = true;
 	if (rc == SQLITE_OK)
 		rc = fi_vfs_result(f, file_put(f, (uint64_t)offset, data, (size_t)size),
 				   SQLITE_IOERR_WRITE);

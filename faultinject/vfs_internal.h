@@ -68,6 +68,7 @@ struct vfs_machine {
 	struct prng random;
 	int64_t clock_us; /* since the start of the virtual clock */
 	uint64_t call_count, call_max;
+	bool written; /* since boot: some file */
 	bool syncs_ignored;
 	unsigned open_count;
 	int last_errno;

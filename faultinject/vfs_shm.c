@@ -174,25 +174,32 @@ bool fi_vfs_shm_has_external_reader(const struct vfs_file *f)
 	return false;
 }
 
-/* Two words, which a processor combines at once. */
-#define PAIR __attribute__((vector_size(16))) uint64_t
-
-/* Most of a region is zero, and looking for that is faster than hashing it. */
-static uint64_t region_hash(const uint8_t *region, uint64_t h)
+/*
+ * The index that a recovery made, by what it was made of: the header, and the page number of each
+ * frame that was read, none of which is 0. SQLite builds it from zeros, a frame at a time, so its
+ * hash table follows from these. https://www.sqlite.org/walformat.html, section 2:
+ *
+ *     bytes 0..135         header: two copies of it, and what checkpoints and readers have reached
+ *     bytes 16..19         of that: mxFrame, the last frame that counts
+ *     bytes 136..16383     page numbers of frames 1..4062, 4 bytes each
+ *     bytes 16384..32767   hash table of these page numbers
+ *
+ * Where no frame counts, readers go to the database file, and behind the header is what SQLite
+ * copied there from memory that it had not set (walIndexRecover).
+ */
+static uint64_t recovered_hash(const uint8_t *region, uint64_t h)
 {
-	enum { BLOCK_SIZE = 256 };
+	enum { HEADER_SIZE = 136, LAST_FRAME = 16, FRAMES_MAX = 4062 };
+	size_t frames = 0;
+	uint32_t last, page;
 
-	for (uint64_t at = 0; at < VFS_SHM_REGION_SIZE; at += BLOCK_SIZE) {
-		PAIR pairs[4], any = {0, 0};
-
-		for (uint64_t i = at; i < at + BLOCK_SIZE; i += sizeof pairs) {
-			memcpy(pairs, region + i, sizeof pairs);
-			any |= (pairs[0] | pairs[1]) | (pairs[2] | pairs[3]);
-		}
-		if ((any[0] | any[1]) != 0)
-			h = hash64(region + at, BLOCK_SIZE, hash_mix(h, at));
+	memcpy(&last, region + LAST_FRAME, sizeof last);
+	for (; last != 0 && frames < FRAMES_MAX; frames++) {
+		memcpy(&page, region + HEADER_SIZE + 4 * frames, sizeof page);
+		if (page == 0)
+			break;
 	}
-	return h;
+	return hash64(region, HEADER_SIZE + 4 * frames, h);
 }
 
 /* Nodes are summed, because the order in a bucket depends on who opened first. */
@@ -206,8 +213,12 @@ uint64_t fi_vfs_shm_hash(void)
 
 			if (n->region_count == 0)
 				continue;
-			for (size_t i = 0; i < n->region_count; i++)
-				h = region_hash(n->regions[i], hash_mix(h, i));
+			/* Whoever changes an index writes to the WAL first. */
+			if (n->region_count == 1 && !fi_machine.written)
+				h = recovered_hash(n->regions[0], h);
+			else
+				for (size_t i = 0; i < n->region_count; i++)
+					h = hash64(n->regions[i], VFS_SHM_REGION_SIZE, h);
 			sum += hash_mix(h, n->inode);
 		}
 	}

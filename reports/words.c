@@ -67,6 +67,8 @@ const char *words_extent(const struct case_result *c)
 {
 	if (c->exhaustive)
 		return "exhaustive";
+	if (c->represented)
+		return "representative";
 	return c->has_rounds ? "sampled" : "partial";
 }
 

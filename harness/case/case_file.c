@@ -14,7 +14,8 @@
  *   subject   as subject_to_json() writes it
  *   state     {"position": N, "cut_bytes": N or null, "answers": [N, ...]}, and where the disk lags
  *             behind the crash "promise": N, its position; with crashes during recovery "depth":
- *             2, and for a second crash "again": {"position": N, "cut_bytes": N or null}
+ *             2, and for a second crash "again": {"position": N, "cut_bytes": N or null}; where
+ *             the sectors of one read were decided together "representative": true
  *   finding   {"oracle": TEXT, "grade": a word or null, "message": TEXT}
  *   versions  {"plugpull": TEXT, "sqlite": TEXT}
  *
@@ -127,6 +128,8 @@ static json_t *state_to_json(const struct case_state *state)
 					 : json_null());
 		set(object, "again", again);
 	}
+	if (state->representative)
+		set(object, "representative", json_true());
 	if (state->promise != state->position)
 		set(object, "promise", json_integer((json_int_t)state->promise));
 	set(object, "cut_bytes",
@@ -347,7 +350,9 @@ static int read_state(const json_t *json, struct case_state *state, struct err *
 	const json_t *promise = json_object_get(json, "promise");
 	const json_t *depth = json_object_get(json, "depth");
 	const json_t *again = json_object_get(json, "again");
-	size_t keys = 3u + (promise != NULL) + (depth != NULL) + (again != NULL);
+	const json_t *representative = json_object_get(json, "representative");
+	size_t keys =
+	    3u + (promise != NULL) + (depth != NULL) + (again != NULL) + (representative != NULL);
 	int rc = need_keys(json, keys, err);
 
 	if (rc == 0)
@@ -357,6 +362,9 @@ static int read_state(const json_t *json, struct case_state *state, struct err *
 	if (depth != NULL && (!json_is_integer(depth) || json_integer_value(depth) != 2))
 		return err_set(err, ERR_INPUT, "'depth': 2 is expected, or nothing");
 	state->depth = depth == NULL ? 1 : 2;
+	if (representative != NULL && !json_is_true(representative))
+		return err_set(err, ERR_INPUT, "'representative': true is expected, or nothing");
+	state->representative = representative != NULL;
 	if (again != NULL && depth == NULL)
 		return err_set(err, ERR_INPUT, "'again' needs 'depth'");
 	state->has_again = again != NULL;

@@ -27,8 +27,9 @@ struct case_state {
 	uint64_t cut_bytes;
 	uint32_t *answers;
 	size_t answer_count;
-	unsigned depth; /* 1; 2: recovery opened with all pragmas (crash during recovery) */
-	bool has_again; /* a second crash, after operation `again_position` of the recovery */
+	unsigned depth;	     /* 1; 2: recovery opened with all pragmas (crash during recovery) */
+	bool representative; /* the sectors of one read were decided together */
+	bool has_again;	     /* a second crash, after operation `again_position` of the recovery */
 	uint64_t again_position;
 	bool again_has_cut;
 	uint64_t again_cut_bytes;

@@ -52,6 +52,8 @@ struct case_result {
 	enum grade expected;
 	bool has_expected;
 	bool exhaustive;
+	bool representative; /* states were collapsed to representatives: never exhaustive */
+	bool represented;    /* ... and those of every crash point were all explored */
 	uint64_t crash_points, recoveries;
 	char *states; /* exact decimal string; NULL is null */
 	uint64_t commits;

@@ -172,6 +172,7 @@ int cmd_explore(const struct options *options)
 	gate.progress = progress_show;
 	gate.ctx = &progress;
 	gate.depth = options->depth;
+	gate.representative = options->representative;
 	gate.jobs = options->jobs != 0 ? options->jobs : workers_standard();
 	if (options->has_budget) {
 		gate.recoveries_max = options->budget_recoveries;

@@ -184,6 +184,7 @@ int cmd_run(const struct options *options)
 	if (options->has_budget && options->budget_seconds > 0)
 		run.gate.deadline_ns = gate_now_ns() + options->budget_seconds * 1000000000u;
 	run.gate.depth = options->depth;
+	run.gate.representative = options->representative;
 	run.gate.jobs = options->jobs != 0 ? options->jobs : workers_standard();
 
 	int rc = load_all(&run, &err);

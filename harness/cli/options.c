@@ -261,6 +261,9 @@ static int apply(struct options *o, enum option_id id, const char *value, struct
 	case OPTION_RESUME:
 		o->resume = value;
 		return 0;
+	case OPTION_REPRESENTATIVE:
+		o->representative = true;
+		return 0;
 	case OPTION_DEPTH:
 		return parse_depth(o, value, err);
 	case OPTION_SHOW_DATA:

@@ -53,6 +53,7 @@ enum option_id {
 	OPTION_DEPTH,
 	OPTION_JOBS,
 	OPTION_RESUME,
+	OPTION_REPRESENTATIVE,
 	OPTION_SHOW_DATA,
 	OPTION_TIMING,
 	OPTION_QUIET,
@@ -94,6 +95,7 @@ struct options {
 	unsigned depth;	       /* --depth; 1 or 2 */
 	unsigned jobs;	       /* --jobs; 0 when not given: as many as there are processors */
 	const char *resume;    /* --resume */
+	bool representative;   /* --representative */
 	bool show_data;	       /* --show-data */
 	bool timing;	       /* --timing */
 	bool quiet, verbose;   /* -q, -v; never both */

@@ -116,11 +116,16 @@ static const struct option_info table[] = {
      BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
     {"jobs", 0, "N",
      "How many workers explore (default: one for each processor). The result does not depend on "
-     "it. Each takes up to 600 MB in the worst case, usually a few.",
+     "it. Each takes 800 MB at most, mostly below 30 MB."
+     " See docs/explorer.md.",
      BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
     {"resume", 0, "FILE",
      "Keep finished crash points in FILE, and take from it those that an earlier run with the same "
      "inputs finished: for runs that are interrupted, or have a budget.",
+     BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
+    {"representative", 0, NULL,
+     "Decide the sectors of one read together: far fewer states, and some are left out. A case is "
+     "then never exhaustive.",
      BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
     {"show-data", 0, NULL, "Show row values in messages; otherwise their types, sizes and hashes.",
      RESULTS},

@@ -23,10 +23,11 @@ void progress_case(struct progress *p, size_t index, size_t count)
 	p->case_index = index;
 	p->case_count = count;
 	p->case_begin_ns = gate_now_ns();
+	p->points_known = SIZE_MAX;
 }
 
 void progress_show(void *ctx, const char *case_id, size_t points_done, size_t points,
-		   uint64_t recoveries, double recoveries_per_second)
+		   size_t states_power, uint64_t recoveries, double recoveries_per_second)
 {
 	struct progress *p = ctx;
 	uint64_t now = gate_now_ns();
@@ -35,15 +36,21 @@ void progress_show(void *ctx, const char *case_id, size_t points_done, size_t po
 	if (!p->on || (!p->tty && now - p->plain_ns < PLAIN_INTERVAL_NS))
 		return;
 	p->plain_ns = now;
-	if (points_done > 0) {
+	/* Those that a resume file knew took no time. */
+	if (points_done < p->points_known)
+		p->points_known = points_done;
+	if (points_done > p->points_known) {
 		double seconds = (double)(now - p->case_begin_ns) / 1e9;
 		(void)snprintf(eta, sizeof eta, ", about %.0f s left",
-			       seconds / (double)points_done * (double)(points - points_done));
+			       seconds / (double)(points_done - p->points_known) *
+				   (double)(points - points_done));
 	}
 	fprintf(stderr,
-		"%s[%zu/%zu] %.60s: %zu crash points left, %" PRIu64 " recoveries, %.0f/s%s%s",
+		"%s[%zu/%zu] %.60s: %zu crash points left, 10^%zu states by %" PRIu64
+		" recoveries, %.0f/s%s%s",
 		p->tty ? "\r\033[K" : "", p->case_index + 1, p->case_count, case_id,
-		points - points_done, recoveries, recoveries_per_second, eta, p->tty ? "" : "\n");
+		points - points_done, states_power, recoveries, recoveries_per_second, eta,
+		p->tty ? "" : "\n");
 	(void)fflush(stderr);
 	p->drawn = p->tty;
 }

@@ -13,6 +13,7 @@ struct progress {
 	bool on, tty, drawn;
 	size_t case_index, case_count;
 	uint64_t begin_ns, case_begin_ns, plain_ns;
+	size_t points_known; /* of the case, when its progress was shown first */
 };
 
 void progress_init(struct progress *p, bool on);
@@ -20,7 +21,7 @@ void progress_init(struct progress *p, bool on);
 void progress_case(struct progress *p, size_t index, size_t count);
 /* struct gate's callback; `ctx` is the progress. */
 void progress_show(void *ctx, const char *case_id, size_t points_done, size_t points,
-		   uint64_t recoveries, double recoveries_per_second);
+		   size_t states_power, uint64_t recoveries, double recoveries_per_second);
 /* Takes the line away before something else is printed. */
 void progress_clear(struct progress *p);
 

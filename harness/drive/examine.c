@@ -178,6 +178,8 @@ void examiner_recover_storage(struct examiner *e, struct storage *storage, uint6
 {
 	struct observation o = {0};
 
+	if (e->isolate != NULL)
+		e->isolate->again = (struct isolate_again){0};
 	enter(e);
 	fi_vfs_boot(storage, boot_seed(e, position), e->ix->trace->device);
 	if (e->subject->unsynced_recovery)

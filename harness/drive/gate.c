@@ -63,7 +63,8 @@ static bool interrupted(void *ctx)
 	return x->gate->interrupted != NULL && x->gate->interrupted(x->gate->ctx);
 }
 
-static void progress(void *ctx, size_t points_done, size_t points, uint64_t recoveries)
+static void progress(void *ctx, size_t points_done, size_t points, uint64_t recoveries,
+		     size_t states_power)
 {
 	struct exploration *x = ctx;
 	struct gate *g = x->gate;
@@ -73,7 +74,7 @@ static void progress(void *ctx, size_t points_done, size_t points, uint64_t reco
 		return;
 	g->progress_ns = now;
 	double seconds = (double)(now - x->begin_ns) / 1e9;
-	g->progress(g->ctx, x->id, points_done, points, recoveries,
+	g->progress(g->ctx, x->id, points_done, points, states_power, recoveries,
 		    seconds > 0 ? (double)recoveries / seconds : 0);
 }
 
@@ -90,6 +91,7 @@ static void keep_case(struct gate *g, const struct subject *subject, const struc
 	    .state = {.position = f->position,
 		      .promise = f->promise,
 		      .depth = g->depth == 2 ? 2 : 1,
+		      .representative = g->representative,
 		      .has_again = f->again.happened,
 		      .again_position = f->again.position,
 		      .again_has_cut = f->again.happened && f->again.cut_bytes != SIZE_MAX,
@@ -134,7 +136,7 @@ void gate_verdict(struct case_result *c)
 		 * and one of better was already missed. */
 		bool open = c->has_expected && !c->exhaustive && c->grade > c->expected;
 		c->verdict = open ? CASE_INCONCLUSIVE : CASE_VIOLATED;
-	} else if (c->exhaustive || c->grade == GRADE_CORRUPT) {
+	} else if (c->exhaustive || c->represented || c->grade == GRADE_CORRUPT) {
 		c->verdict = CASE_HELD; /* nothing is worse than corrupt */
 	} else {
 		c->verdict = CASE_INCONCLUSIVE;
@@ -183,8 +185,9 @@ static char *why_inconclusive(const struct gate *g, const struct workers_result 
 	ASSERT(gmp_asprintf(&reason,
 			    "%s with %zu of %zu crash points done; of the %Zd states of those that "
 			    "were begun, %Zd were covered%s",
-			    r->interrupted ? "interrupted" : "budget spent", stats->points_whole,
-			    stats->points, stats->states, stats->covered, hint) > 0);
+			    r->interrupted ? "interrupted" : "budget spent",
+			    stats->points_whole + stats->points_represented, stats->points,
+			    stats->states, stats->covered, hint) > 0);
 	return reason;
 }
 
@@ -253,6 +256,7 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	struct exploration x = {.gate = g, .id = subject->id, .begin_ns = gate_now_ns()};
 	struct workers_job job = {.jobs = g->jobs,
 				  .depth = g->depth,
+				  .representative = g->representative,
 				  .deadline_ns = g->deadline_ns,
 				  .hang_ns = g->hang_ns,
 				  .resume = g->resume,
@@ -273,8 +277,9 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 		examiner_interrupt_recovery(e);
 	if (rc == 0 && g->resume != NULL) {
 		char options[64];
-		(void)snprintf(options, sizeof options, "%s%s", g->show_data ? "show-data" : "",
-			       g->depth == 2 ? " depth=2" : "");
+		(void)snprintf(options, sizeof options, "%s%s%s", g->show_data ? "show-data" : "",
+			       g->depth == 2 ? " depth=2" : "",
+			       g->representative ? " representative" : "");
 		rc = exploration_identity(subject, t, options, &job.key, err);
 	}
 	if (rc != 0)
@@ -293,6 +298,8 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	g->points_resumed += found.points_resumed;
 
 	fill_result(&found, e, t, ret);
+	ret->representative = g->representative;
+	ret->represented = !t->torn && found.stats.points_represented == found.stats.points;
 	ret->seconds = (double)(gate_now_ns() - x.begin_ns) / 1e9;
 	fill_findings(g, subject, t, e, &found, ret);
 	if (ix->sector_size != t->device.sector_size_bytes && !model.process_crash)
@@ -302,7 +309,11 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 		case_result_note(ret, "explored without powersafe overwrite; SQLite was told that "
 				      "there is");
 	if (model.hole == MODEL_HOLE_GARBAGE || model.no_psow)
-		case_result_note(ret, "exhaustive for the garbage of seed %" PRIu64, model.seed);
+		case_result_note(ret, "%s for the garbage of seed %" PRIu64,
+				 g->representative ? "representative" : "exhaustive", model.seed);
+	if (g->representative)
+		case_result_note(ret, "representative: sectors that one read found undecided were "
+				      "decided together, so states were left out");
 	if (g->depth == 2)
 		case_result_note(ret, "crashes during recovery were explored, too (depth 2)");
 	if (t->torn)
@@ -401,8 +412,11 @@ static bool keep_beating(void *ctx)
 static void replay_child(void *ctx, struct isolate *isolate, int out)
 {
 	struct replay *r = ctx;
-	struct explore_callbacks callbacks = {
-	    .examine = examine_again, .recover = recover_again, .tell = tell_parent, .ctx = r};
+	struct explore_callbacks callbacks = {.examine = examine_again,
+					      .recover = recover_again,
+					      .tell = tell_parent,
+					      .ctx = r,
+					      .representative = r->state->representative};
 	struct point_result result;
 	struct buf b;
 

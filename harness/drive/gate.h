@@ -32,13 +32,14 @@ struct gate {
 	struct resume *resume;	 /* borrowed; NULL: none */
 	uint64_t points_resumed; /* that it knew, so far, over all cases */
 
-	bool show_data; /* messages show row values */
-	unsigned depth; /* 2: crashes during recovery, too */
+	bool show_data;	     /* messages show row values */
+	unsigned depth;	     /* 2: crashes during recovery, too */
+	bool representative; /* the sectors of one read are decided together */
 
 	bool (*interrupted)(void *ctx); /* asked often; may be NULL */
 	/* Called at most ten times a second; may be NULL. */
 	void (*progress)(void *ctx, const char *case_id, size_t points_done, size_t points,
-			 uint64_t recoveries, double recoveries_per_second);
+			 size_t states_power, uint64_t recoveries, double recoveries_per_second);
 	void *ctx;
 	uint64_t progress_ns; /* when progress was last reported */
 

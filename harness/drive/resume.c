@@ -297,6 +297,12 @@ out:
 	return rc;
 }
 
+void resume_leave(struct resume *r)
+{
+	if (r != NULL)
+		close(r->fd);
+}
+
 void resume_close(struct resume *r)
 {
 	if (r == NULL)

@@ -42,6 +42,8 @@ int resume_open(const char *path, struct resume **ret_resume, uint64_t *ret_torn
 /* The same without a file to write to, for fuzzing: *ret_count records. */
 int resume_check(const void *data, size_t size, size_t *ret_count, uint64_t *ret_torn_bytes,
 		 struct err *err);
+/* In a forked child: the parent alone has the file, and its lock. Accepts NULL. */
+void resume_leave(struct resume *r);
 /* Syncs what was added. Accepts NULL. */
 void resume_close(struct resume *r);
 

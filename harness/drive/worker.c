@@ -93,10 +93,11 @@ static bool take_point(struct life *l, struct worker_task *ret)
 	size_t count = l->pool->job->points->count;
 
 	for (;;) {
-		size_t i = atomic_fetch_add(&c->next, 1);
-		if (i >= count || i >= atomic_load(&c->end) || is_over(l))
+		size_t taken = atomic_fetch_add(&c->next, 1);
+		if (taken >= count || is_over(l))
 			return false;
-		if (l->pool->from_file[i])
+		size_t i = l->pool->order == NULL ? taken : l->pool->order[taken];
+		if (i >= atomic_load(&c->end) || l->pool->from_file[i])
 			continue;
 		*ret = (struct worker_task){
 		    .given = true, .point = i, .recoveries_max = budget_of(l, i)};
@@ -137,6 +138,7 @@ void worker_main(const struct pool *pool, struct worker *w, size_t number, int o
 	struct explore_callbacks callbacks = {.examine = examine,
 					      .recover = job->depth == 2 ? recover : NULL,
 					      .spent = spent,
+					      .representative = job->representative,
 					      .ctx = &l};
 	struct explore_search *search = explore_search_create(
 	    job->ix, job->model, &callbacks, &w->isolate->choice, job->frontier_bytes_max);
@@ -144,6 +146,7 @@ void worker_main(const struct pool *pool, struct worker *w, size_t number, int o
 	struct buf record;
 
 	buf_init(&record);
+	resume_leave(job->resume);
 	watch_set(stop_statement, &l);
 	examiner_isolate(job->examiner, w->isolate);
 	while (task.given || take_point(&l, &task)) {

@@ -55,6 +55,14 @@ void workers_result_release(struct workers_result *r)
 
 /* ---- adding up ----------------------------------------------------------------------------- */
 
+/* No budget and no interrupt cut it short. */
+static bool is_finished(const struct point_result *r)
+{
+	return r->error.code == 0 &&
+	       (r->outcome.end == EXPLORE_WHOLE || r->outcome.end == EXPLORE_REPRESENTED ||
+		r->outcome.end == EXPLORE_CORRUPT);
+}
+
 static void add_up(struct workers_result *to, const struct point_result *r, uint64_t now)
 {
 	uint64_t before = to->stats.recoveries;
@@ -136,8 +144,7 @@ static int merge(struct pool *p, struct err *err)
 		}
 		add_up(to, &r, now);
 		to->points_resumed += p->from_file[i];
-		to->points_now += !p->from_file[i] && (r.outcome.end == EXPLORE_WHOLE ||
-						       r.outcome.end == EXPLORE_CORRUPT);
+		to->points_now += !p->from_file[i] && is_finished(&r);
 		buf_release(&p->records[i]);
 		if (r.error.code != 0) {
 			*err = r.error;
@@ -171,11 +178,13 @@ static int keep_record(struct pool *p, const uint8_t *data, size_t size, struct 
 	r.key = resume_point_key(job->key, &job->points->items[i]);
 	buf_clear(record);
 	point_result_encode(&r, record);
-	p->done += !p->finished[i];
+	if (!p->finished[i]) {
+		p->done++;
+		mpz_add(p->covered, p->covered, r.outcome.covered);
+	}
 	p->finished[i] = true;
 	atomic_store(&p->control->cost[i], r.outcome.recoveries + 1);
-	if (job->resume != NULL && r.error.code == 0 &&
-	    (r.outcome.end == EXPLORE_WHOLE || r.outcome.end == EXPLORE_CORRUPT))
+	if (job->resume != NULL && is_finished(&r))
 		rc = resume_add(job->resume, record, err);
 	/* Nothing behind the first point that ends everything is needed. */
 	if ((r.error.code != 0 || r.outcome.end == EXPLORE_LIMIT) &&
@@ -339,7 +348,8 @@ static uint64_t made(const struct pool *p)
 static void report(struct pool *p)
 {
 	if (p->job->progress != NULL)
-		p->job->progress(p->job->ctx, p->done, p->job->points->count, made(p));
+		p->job->progress(p->job->ctx, p->done, p->job->points->count, made(p),
+				 mpz_sizeinbase(p->covered, 10) - 1);
 }
 
 static int run(struct pool *p, struct err *err)
@@ -404,10 +414,68 @@ static int look_up_points(struct pool *p, struct err *err)
 			continue;
 		p->finished[i] = true;
 		p->done++;
+		mpz_add(p->covered, p->covered, r.outcome.covered);
 		atomic_store(&p->control->cost[i], 1); /* and no recovery */
 	}
 	point_result_release(&r);
 	return rc;
+}
+
+struct size {
+	size_t point;
+	size_t pending; /* changes of sectors that are not durable at the point */
+};
+
+static int compare_sizes(const void *a, const void *b)
+{
+	const struct size *x = a, *y = b;
+
+	if (x->pending != y->pending)
+		return x->pending > y->pending ? -1 : 1;
+	return x->point < y->point ? -1 : x->point > y->point;
+}
+
+/* How many of the changes are not after `position`. */
+static size_t changes_until(const struct index_inode *in, uint64_t position)
+{
+	size_t lo = 0, hi = in->touch_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (in->touches[mid].position <= position)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* Points where most is pending first, so that no worker is left alone with a large one at the end:
+ * a guess at what takes long, much cheaper than to count the states. Not with a budget, which is
+ * spent in the order of the trace. */
+static void order_points(struct pool *p)
+{
+	const struct workers_job *job = p->job;
+	size_t count = job->points->count;
+
+	if (p->worker_count < 2 || job->recoveries_max != UINT64_MAX || job->deadline_ns != 0)
+		return;
+	struct size *sizes = xcalloc(count, sizeof *sizes);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t position = job->points->items[i].position;
+		sizes[i].point = i;
+		for (uint32_t n = 1; n <= job->ix->trace->inode_count; n++) {
+			const struct index_inode *in = &job->ix->inodes[n];
+			uint64_t durable = index_durable(in->syncs, in->sync_count, position);
+			sizes[i].pending +=
+			    changes_until(in, position) - changes_until(in, durable);
+		}
+	}
+	qsort(sizes, count, sizeof *sizes, compare_sizes);
+	p->order = xcalloc(count, sizeof *p->order);
+	for (size_t i = 0; i < count; i++)
+		p->order[i] = sizes[i].point;
+	free(sizes);
 }
 
 static size_t workers_needed(const struct pool *p)
@@ -431,6 +499,7 @@ int workers_explore(const struct workers_job *given, struct workers_result *ret,
 	if (job.hang_ns == 0)
 		job.hang_ns = (uint64_t)ISOLATE_HANG_SECONDS * 1000000000u;
 	p->job = &job;
+	mpz_init(p->covered);
 	p->result = ret;
 	ret->stats.points = count;
 	p->records = xcalloc(count, sizeof *p->records);
@@ -443,6 +512,7 @@ int workers_explore(const struct workers_job *given, struct workers_result *ret,
 	atomic_store(&p->control->end, count);
 	rc = look_up_points(p, err);
 	p->worker_count = workers_needed(p);
+	order_points(p);
 	if (rc == 0)
 		rc = run(p, err);
 	end_workers(p, rc != 0);
@@ -458,6 +528,8 @@ int workers_explore(const struct workers_job *given, struct workers_result *ret,
 	free(p->records);
 	free(p->from_file);
 	free(p->finished);
+	free(p->order);
+	mpz_clear(p->covered);
 	free(p);
 	return rc;
 }

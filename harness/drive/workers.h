@@ -38,6 +38,7 @@ struct workers_job {
 	struct examiner *examiner; /* has read the history; used in forked copies only */
 
 	unsigned jobs;		   /* 0 is 1 */
+	bool representative;	   /* see explore.h */
 	unsigned depth;		   /* 2: recoveries are interrupted by a second crash */
 	uint64_t recoveries_max;   /* UINT64_MAX: no bound */
 	uint64_t deadline_ns;	   /* CLOCK_MONOTONIC; 0: none */
@@ -48,8 +49,10 @@ struct workers_job {
 	struct digest key;     /* of this exploration there */
 
 	bool (*interrupted)(void *ctx); /* may be NULL */
-	/* Called often, with what was done in this call; may be NULL. */
-	void (*progress)(void *ctx, size_t points_done, size_t points, uint64_t recoveries);
+	/* Called often; may be NULL. Points that are done, also by the resume file; recoveries of
+	 * this call; of the states that they covered the power of ten. */
+	void (*progress)(void *ctx, size_t points_done, size_t points, uint64_t recoveries,
+			 size_t states_power);
 	void *ctx;
 };
 

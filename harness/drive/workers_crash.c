@@ -30,8 +30,10 @@ static bool keep_beating(void *ctx)
 static void run_again(void *ctx, struct isolate *i, int out)
 {
 	const struct again *a = ctx;
-	struct explore_callbacks callbacks = {
-	    .examine = examiner_examine, .recover = examiner_recover, .ctx = a->job->examiner};
+	struct explore_callbacks callbacks = {.examine = examiner_examine,
+					      .recover = examiner_recover,
+					      .ctx = a->job->examiner,
+					      .representative = a->job->representative};
 	struct err err = ERR_INIT;
 
 	(void)out;

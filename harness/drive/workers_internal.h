@@ -11,7 +11,7 @@
 
 /* Memory that all workers and the parent share. */
 struct control {
-	_Atomic size_t next;		    /* the next point that nobody has taken */
+	_Atomic size_t next;		    /* how many points were taken */
 	_Atomic size_t end;		    /* points from here on are not needed any more */
 	_Atomic bool stop;		    /* everybody ends */
 	_Atomic uint64_t made[WORKERS_MAX]; /* recoveries, by the number of the worker */
@@ -51,10 +51,12 @@ struct pool {
 	size_t control_size;
 	struct worker workers[WORKERS_MAX];
 	size_t worker_count; /* those of --jobs; one more is for the points that are cut */
+	size_t *order;	     /* in which points are taken; owned; NULL: that of the trace */
 	struct buf *records; /* [point]; owned; empty: not there, or merged */
 	bool *from_file;     /* [point]; owned: the resume file knows it */
 	bool *finished;	     /* [point]; owned: its result is there, or was */
 	size_t done;	     /* of these */
+	mpz_t covered;	     /* states, by these */
 	size_t merged;	     /* points that are added up */
 	bool ended;	     /* at `merged`: a limit, or an error */
 	bool stopping;

@@ -45,6 +45,7 @@ void explore_stats_release(struct explore_stats *s)
 void explore_stats_add(struct explore_stats *s, const struct explore_outcome *o)
 {
 	s->points_whole += o->end == EXPLORE_WHOLE;
+	s->points_represented += o->end == EXPLORE_REPRESENTED;
 	s->spent = s->spent || o->end == EXPLORE_SPENT || o->end == EXPLORE_LIMIT;
 	s->recoveries += o->recoveries;
 	mpz_add(s->states, s->states, o->states);
@@ -183,6 +184,9 @@ int tree_search(struct explore_search *s, struct tree *t, bool *ret_whole, struc
 	}
 	if (rc != 0 || !*ret_whole || mpz_cmp(t->covered, t->total) == 0)
 		return rc;
+	/* Representatives leave states out, and never count one twice. */
+	if (s->callbacks->representative && mpz_cmp(t->covered, t->total) < 0)
+		return 0;
 	gmp_snprintf(err->message, sizeof err->message,
 		     "the accounting does not add up at position %llu: the runs cover %Zd of %Zd "
 		     "states",
@@ -221,6 +225,7 @@ struct explore_search *explore_search_create(const struct trace_index *ix,
 	s->ix = ix;
 	s->model = *model;
 	s->disk = crashdisk_create(ix, model);
+	crashdisk_set_representative(s->disk, callbacks->representative);
 	choice_init(&s->own_choice);
 	s->choice = choice == NULL ? &s->own_choice : choice;
 	tree_init(&s->tree, bytes);
@@ -281,7 +286,7 @@ int explore_search_point(struct explore_search *s, const struct explore_point *p
 	if (rc == 0 && whole && s->callbacks->recover != NULL)
 		rc = explore_again(s, &whole, err);
 	if (rc == 0 && whole)
-		ret->end = EXPLORE_WHOLE;
+		ret->end = s->callbacks->representative ? EXPLORE_REPRESENTED : EXPLORE_WHOLE;
 	return rc;
 }
 

@@ -81,14 +81,18 @@ struct explore_callbacks {
 	 * point so far. */
 	bool (*spent)(void *ctx, uint64_t recoveries);
 	void *ctx;
+	/* Sectors of one read are decided together (crashdisk_set_representative()): a search of
+	 * representatives, which is never whole. */
+	bool representative;
 };
 
 enum explore_end {
-	EXPLORE_WHOLE,	 /* every state was covered */
-	EXPLORE_CORRUPT, /* EXPLORE_STOP_POINT */
-	EXPLORE_LIMIT,	 /* it would have needed more recoveries than it was given */
-	EXPLORE_SPENT,	 /* the callback said that time is up */
-	EXPLORE_STOPPED, /* EXPLORE_STOP_ALL */
+	EXPLORE_WHOLE,	     /* every state was covered */
+	EXPLORE_REPRESENTED, /* ... or a representative of it */
+	EXPLORE_CORRUPT,     /* EXPLORE_STOP_POINT */
+	EXPLORE_LIMIT,	     /* it would have needed more recoveries than it was given */
+	EXPLORE_SPENT,	     /* the callback said that time is up */
+	EXPLORE_STOPPED,     /* EXPLORE_STOP_ALL */
 };
 
 /* What exploring one crash point came to: a function of trace, model, point and subject alone, but
@@ -128,8 +132,9 @@ int explore_search_states(struct explore_search *s, const struct explore_point *
 
 /* The sum over the crash points of a trace. */
 struct explore_stats {
-	size_t points;	     /* crash points of the trace */
-	size_t points_whole; /* explored to the end */
+	size_t points;		   /* crash points of the trace */
+	size_t points_whole;	   /* explored to the end */
+	size_t points_represented; /* explored to the end, by representatives */
 	uint64_t recoveries;
 	bool exhaustive; /* every point was explored to the end */
 	bool spent;	 /* the budget ended it */

@@ -107,6 +107,7 @@ static void open_recovered(struct explore_search *s)
 	if (s->recovered == NULL) {
 		s->recovered = crashdisk_create(s->ix, &s->model);
 		crashdisk_record(s->recovered);
+		crashdisk_set_representative(s->recovered, s->callbacks->representative);
 		crashdisk_narrate(s->recovered, s->callbacks->tell, s->callbacks->ctx);
 	}
 	crashdisk_open(s->recovered, s->point->position, s->point->cut_bytes);

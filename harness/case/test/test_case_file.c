@@ -89,6 +89,7 @@ static void expect_same(const struct case_file *a, const struct case_file *b)
 	assert_int_equal(a->state.position, b->state.position);
 	assert_int_equal(a->state.promise, b->state.promise);
 	assert_int_equal(a->state.depth == 2, b->state.depth == 2);
+	assert_int_equal(a->state.representative, b->state.representative);
 	assert_int_equal(a->state.has_again, b->state.has_again);
 	assert_int_equal(a->state.again_position, b->state.again_position);
 	assert_int_equal(a->state.again_has_cut, b->state.again_has_cut);
@@ -385,6 +386,8 @@ static void test_json_fields(void **state)
 	    {"\"position\":2", "\"position\":2,\"promise\":1", "after the position"},
 	    {"\"position\":2", "\"position\":2,\"promise\":null", "promise"},
 	    {"\"position\":2", "\"position\":2,\"vow\":3", "unknown key"},
+	    {"\"position\":2", "\"position\":2,\"representative\":false", "representative"},
+	    {"\"position\":2", "\"position\":2,\"representative\":1", "representative"},
 	    {"\"position\":2", "\"position\":2,\"depth\":1", "depth"},
 	    {"\"position\":2", "\"position\":2,\"depth\":3", "depth"},
 	    {"\"position\":2", "\"position\":2,\"again\":{\"position\":1,\"cut_bytes\":null}",
@@ -451,6 +454,9 @@ static void test_cut_bounds(void **state)
 	expect_round_trip(c);
 	c = sample_case();
 	c->state.promise = SAMPLE_OPS;
+	expect_round_trip(c);
+	c = sample_case();
+	c->state.representative = true;
 	expect_round_trip(c);
 	c = sample_case();
 	c->state.depth = 2;

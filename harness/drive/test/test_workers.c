@@ -266,7 +266,7 @@ static void test_slow_sql(void **state)
 {
 	(void)state;
 	check_no_finding("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n\n"
-			 " WHERE i < 400000 * ((SELECT count(*) FROM t) > "
+			 " WHERE i < 1500000 * ((SELECT count(*) FROM t) > "
 			 "(SELECT count(*) FROM u)))\n"
 			 "SELECT 1 FROM n WHERE i < 0");
 }

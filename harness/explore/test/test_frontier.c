@@ -258,13 +258,50 @@ static void test_search(void **state)
 	trace_free(t);
 }
 
+/* Representatives: the sectors of one read are of one age, which is one question; what is left out
+ * is not counted. A read of one sector decides nothing for others. */
+static void test_representatives(void **state)
+{
+	struct trace *t = overwritten();
+	struct trace_index *ix;
+	struct model model;
+	struct err err = ERR_INIT;
+	struct explore_callbacks callbacks = {.examine = read_all, .representative = true};
+	struct explore_outcome o;
+	uint64_t end = t->op_count;
+	struct explore_point point = {
+	    .position = end, .cut_bytes = SIZE_MAX, .promises = &end, .promise_count = 1};
+	static uint8_t rewritten[512];
+	struct op more = {.kind = OP_WRITE, .inode = 1, .size = 512, .data = rewritten};
+
+	(void)state;
+	assert_int_equal(model_find("strict-posix", &model, &err), 0);
+	explore_outcome_init(&o);
+	for (uint64_t versions = VERSIONS + 1; versions <= VERSIONS + 2; versions++) {
+		assert_int_equal(trace_index_build(t, &model, &ix, &err), 0);
+		struct explore_search *s = explore_search_create(ix, &model, &callbacks, NULL, 0);
+		assert_int_equal(explore_search_point(s, &point, UINT64_MAX, &o, &err), 0);
+		assert_int_equal(o.end, EXPLORE_REPRESENTED);
+		assert_int_equal(mpz_get_ui(o.covered), versions);
+		assert_int_equal(o.recoveries, versions + 1); /* and the probe */
+		assert_true(mpz_cmp_ui(o.states, 10000) > 0);
+		explore_search_free(s);
+		trace_index_free(ix);
+		/* One sector has been written more often than the others. */
+		memset(rewritten, 0x77, sizeof rewritten);
+		end = trace_append(t, &more);
+		point.position = end;
+	}
+	explore_outcome_release(&o);
+	trace_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_every_leaf_once),
-	    cmocka_unit_test(test_bounded),
-	    cmocka_unit_test(test_limit),
-	    cmocka_unit_test(test_search),
+	    cmocka_unit_test(test_every_leaf_once), cmocka_unit_test(test_bounded),
+	    cmocka_unit_test(test_limit),	    cmocka_unit_test(test_search),
+	    cmocka_unit_test(test_representatives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,9 +14,9 @@ CASES = ['case', 'list', 'shard', 'keep-going']
 RESULT = ['json', 'sqlite', 'show-data', 'timing', 'quiet', 'verbose', 'color']
 RUNS = RESULT + ['report', 'seed', 'budget', 'set', 'require']
 COMMANDS = {
-    'run': RUNS + CASES + ['model', 'depth', 'jobs', 'resume'],
+    'run': RUNS + CASES + ['model', 'depth', 'jobs', 'resume', 'representative'],
     'replay': RESULT,
-    'explore': RUNS + ['model', 'depth', 'jobs', 'resume'],
+    'explore': RUNS + ['model', 'depth', 'jobs', 'resume', 'representative'],
     'trace': [],
     'kill': RUNS + CASES,
     'list': [],

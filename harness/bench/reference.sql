@@ -1,0 +1,6 @@
+-- @scenario the reference run of the benchmarks: 20 batches of 5 events
+-- @pragma journal_mode=wal synchronous=full wal_autocheckpoint=8
+-- @require durable
+-- @workload store.archival batches=20 events=5
+-- @batch events id=batch_id count=batch_count
+-- @schema-version 1,2,3
