@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NEAR_POINTS = 3, NEAR_RECOVERIES = 20 };
+enum { NEAR_POINTS = 3, NEAR_RECOVERIES = 32 };
 
 struct hunt {
 	struct examiner *examiner;

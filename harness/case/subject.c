@@ -527,7 +527,8 @@ int subject_from_json(const json_t *json, struct subject **ret_subject, struct e
 	}
 	s->model_defined = defined != NULL;
 	s->unsynced_recovery = unsynced != NULL;
-	if (json_object_size(json) != STRINGS + LISTS + 2u + (defined != NULL) + (unsynced != NULL)) {
+	if (json_object_size(json) !=
+	    STRINGS + LISTS + 2u + (defined != NULL) + (unsynced != NULL)) {
 		rc = err_set(err, ERR_INPUT, "an unknown key");
 		goto out;
 	}

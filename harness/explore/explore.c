@@ -6,7 +6,8 @@
  * in the frontier for their other answers. A run's children have one deviation from "newest" more
  * than it has itself, so first in, first out is ordered by their number. The all-oldest run is made
  * second, as a probe: its state comes up again in its place in the tree, and only there it is
- * counted.
+ * counted. Where a tree turns out to be large, so are the single deviations from all-oldest: what a
+ * missing sync leaves is often old but for one thing, and far from the newest.
  */
 #include "harness/explore/explore_internal.h"
 
@@ -139,9 +140,43 @@ static bool may_go_on(struct explore_search *s)
 	return false;
 }
 
+/* The all-oldest run, whose answers are kept. */
+static int probe_oldest(struct explore_search *s, struct tree *t, enum explore_next *ret_next,
+			struct err *err)
+{
+	int rc = tree_run(s, t, 0, 0, CHOICE_LAST, ret_next, err);
+
+	t->oldest_count = 0;
+	for (size_t i = t->base_count; rc == 0 && i < s->choice->count; i++)
+		if (t->oldest_count < PROBES_MAX)
+			t->oldest[t->oldest_count++] = s->choice->steps[i].answer;
+	return rc;
+}
+
+/* Runs with all answers the oldest but for one, which is the newest: its i-th question, in turn. */
+static int probe_deviations(struct explore_search *s, struct tree *t, enum explore_next *ret_next,
+			    struct err *err)
+{
+	size_t count = t->oldest_count;
+	int rc = 0;
+
+	if (t->taken_cap < count) {
+		t->taken_cap = count;
+		t->taken = xrealloc(t->taken, count * sizeof *t->taken);
+	}
+	for (size_t i = 0; i < count && rc == 0 && *ret_next == EXPLORE_GO && may_go_on(s); i++) {
+		memcpy(t->taken, t->oldest, i * sizeof *t->oldest);
+		t->taken[i] = 0;
+		rc = tree_run(s, t, i + 1, 0, CHOICE_LAST, ret_next, err);
+	}
+	return rc;
+}
+
 static int run_all(struct explore_search *s, struct tree *t, enum explore_next *ret_next,
 		   bool *ret_whole, struct err *err)
 {
+	uint64_t begin = s->outcome->recoveries;
+	bool probed = t->leaf != NULL;
 	int rc;
 
 	if (!may_go_on(s))
@@ -152,12 +187,20 @@ static int run_all(struct explore_search *s, struct tree *t, enum explore_next *
 	    !frontier_empty(&t->frontier)) {
 		if (!may_go_on(s))
 			return 0;
-		rc = tree_run(s, t, 0, 0, CHOICE_LAST, ret_next, err);
+		rc = probe_oldest(s, t, ret_next, err);
 	}
 	while (rc == 0 && *ret_next == EXPLORE_GO && !frontier_empty(&t->frontier)) {
 		size_t count;
 		if (!may_go_on(s))
 			return 0;
+		if (!probed && s->outcome->recoveries - begin >= PROBES_AFTER) {
+			probed = true;
+			rc = probe_deviations(s, t, ret_next, err);
+			if (rc != 0 || *ret_next != EXPLORE_GO)
+				break;
+			if (!may_go_on(s))
+				return 0;
+		}
 		uint64_t hash = frontier_take(&t->frontier, &t->taken, &t->taken_cap, &count);
 		rc = run_counted(s, t, count, hash, ret_next, err);
 	}

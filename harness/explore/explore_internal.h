@@ -6,6 +6,11 @@
 #include "harness/explore/explore.h"
 #include "harness/explore/frontier.h"
 
+enum {
+	PROBES_AFTER = 16, /* recoveries that a tree needs before it counts as large */
+	PROBES_MAX = 32,   /* deviations from all-oldest that are looked at there */
+};
+
 /*
  * A tree of choices that is searched to its end. Every run of it begins with the same `base`
  * answers; what they leave open is the tree.
@@ -26,6 +31,8 @@ struct tree {
 	uint64_t base_hash; /* identity of the last question of the base; 0 = none */
 	uint32_t *taken;    /* owned: what the frontier gave */
 	size_t taken_cap;
+	uint32_t oldest[PROBES_MAX]; /* the first answers of the all-oldest run */
+	size_t oldest_count;
 	struct frontier frontier;
 	mpz_t total, covered, weight;
 };
