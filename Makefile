@@ -68,9 +68,12 @@ check: bootstrap ## build and run every test; last line: N passed, N failed
 	@$(MAKE) -k -j$(JOBS) all tests; \
 	python3 .ci/run-tests --build $(BUILD) --build-status $$? --patience $(PATIENCE) $(TESTS)
 
-check-long: bootstrap ## what takes minutes: a million recoveries of sound settings, no violation
+check-long: bootstrap ## what takes half an hour: a million recoveries of sound settings, mutants
 	@$(MAKE) -j$(JOBS) all
-	@python3 .ci/check-long --build $(BUILD)
+	python3 .ci/check-long --build $(BUILD)
+	python3 .ci/check-long --build $(BUILD) --depth 2 --recoveries 200000 --seeds 4
+	python3 harness/cli/test/models_test.py $(BUILD)/plugpull --long
+	python3 .ci/mutants
 
 bench: bootstrap ## the numbers, against other ways to get them; see docs/benchmarks.md
 	@$(MAKE) -j$(JOBS) all $(BUILD)/bench/plugpull-bench
