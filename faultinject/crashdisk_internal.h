@@ -32,7 +32,10 @@ struct point_group {
 	uint32_t *own; /* owned; states of tied names are made here */
 };
 
-enum { POINT_ROWS_MAX = 1 << 16 }; /* states of one group of tied names */
+enum {
+	POINT_ROWS_MAX = 1 << 16,  /* states of one group of tied names */
+	POINT_DEPTH_MAX = 1 << 12, /* its operations that are pending */
+};
 
 /* A prefix model's choice (D4): how many pieces of a line survive, `low` to `high`. Each look
  * narrows it to where the looked-at thing is the same. */

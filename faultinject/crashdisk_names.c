@@ -80,8 +80,21 @@ static void make_point_group(struct crashdisk *cd, size_t group, struct point_gr
 	free(pg->own);
 	pg->own = NULL;
 	pg->count = 0;
-	make_rows(&m, 0, g->targets, dead);
-	pg->rows = pg->own;
+	/* What is durable from the start on is in the index; the rest is made one by one, and as
+	 * deep as there are operations. */
+	size_t from = 0;
+	while (from < until && m.durable[from])
+		from++;
+	m.too_many = until - from > POINT_DEPTH_MAX;
+	make_rows(&m, from, g->targets + from * g->name_count, dead);
+	if (m.too_many) {
+		free(pg->own);
+		pg->own = NULL;
+		pg->rows = g->targets + until * g->name_count;
+		pg->count = 1;
+	} else {
+		pg->rows = pg->own;
+	}
 	cd->too_many_names = cd->too_many_names || m.too_many;
 	free(m.durable);
 	free(dead);

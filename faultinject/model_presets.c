@@ -15,8 +15,9 @@ static const struct model_info presets[] = {
 	.sources = "POSIX.1-2017 fsync() and open(); Linux fsync(2), which says that the directory "
 		   "needs a sync of its own; SQLite, 'Atomic Commit In SQLite' section 2, and "
 		   "'Powersafe Overwrite' for undamaged neighbours",
-	.leaves_out = "holes with garbage or old data, damage within a sector, failing fsync, "
-		      "media errors",
+	.leaves_out = "more states: a size that moved in the middle of one write (explore "
+		      "reorder=file, too). Not at all: holes with garbage or old data, damage "
+		      "within a sector, failing fsync, media errors",
     },
     {
 	.model = {.name = "ext4-ordered",
@@ -102,7 +103,9 @@ static const struct model_info presets[] = {
 		   "persisted before any other I/O that would follow the barrier, although no "
 		   "assumption should be made on what has been persisted or not when this call "
 		   "returns'; names in order, and kept with their file: assumed, APFS is closed",
-	.leaves_out = "drives without barriers, which the manual does not promise anything for",
+	.leaves_out = "more states: os_unix syncs directories by a plain fsync, which is a barrier "
+		      "here. Not at all: drives without barriers, which the manual does not "
+		      "promise anything for",
     },
     {
 	.model = {.name = "nvme-4k", .fsync_entry = 1, .sector = 2},

@@ -93,17 +93,18 @@ static uint8_t *garbage(const struct trace_index *ix, uint32_t inode, uint32_t s
 	return bytes;
 }
 
-/* What a sector shows whose first write in its epoch is lost while the size survived (D6). A sector
- * that was inside the file before it was written held zeros. */
-static struct stale_sector hole(const struct trace_index *ix, uint32_t inode, uint32_t sector)
+/* What a sector shows whose first write in its epoch is lost while the size survived (D6).
+ * *ret_covered: it was inside the file before, where it held zeros, and may still do. */
+static struct stale_sector hole(const struct trace_index *ix, uint32_t inode, uint32_t sector,
+				bool *ret_covered)
 {
 	const struct index_inode *in = &ix->inodes[inode];
 	const struct index_sector *s = &in->sectors[sector];
 
 	if (ix->model.hole == MODEL_HOLE_ZERO ||
-	    (s->count > 0 && s->versions[s->count - 1].kind != INDEX_DROP) ||
-	    (uint64_t)sector * ix->sector_size < live_size(in))
+	    (s->count > 0 && s->versions[s->count - 1].kind != INDEX_DROP))
 		return (struct stale_sector){NULL, 0};
+	*ret_covered = (uint64_t)sector * ix->sector_size < live_size(in);
 	if (ix->model.hole == MODEL_HOLE_GARBAGE)
 		return (struct stale_sector){garbage(ix, inode, sector), 0};
 	return sector < ix->memory->stale_count ? ix->memory->stale[sector]
@@ -154,9 +155,17 @@ static void add_write(struct trace_index *ix, uint32_t number, uint64_t position
 			v.content = copy;
 		}
 		if (position != 0) {
-			struct stale_sector stale = hole(ix, number, sector);
-			v.hole = stale.content;
-			v.hole_inode = stale.inode;
+			bool covered = false;
+			struct stale_sector stale = hole(ix, number, sector, &covered);
+			if (!covered) {
+				v.hole = stale.content;
+				v.hole_inode = stale.inode;
+			} else if (stale.content != NULL) {
+				struct index_version shown = v;
+				shown.content = stale.content;
+				add_version(ix, inode, sector, shown);
+				s = sector_at(inode, sector);
+			}
 			const uint8_t *bad =
 			    damaged(ix, number, sector, in_sector, in_sector + n, v.content);
 			if (bad != NULL) {
@@ -536,20 +545,32 @@ uint64_t index_data_durable(const struct trace_index *ix, uint32_t inode, uint64
 
 uint64_t index_meta_durable(const struct trace_index *ix, uint32_t inode, uint64_t position)
 {
+	const struct index_inode *in = &ix->inodes[inode];
 	uint64_t own = index_data_durable(ix, inode, position);
-	uint64_t all = index_durable(ix->commits, ix->commit_count, position);
+	size_t m = index_meta_until(in, index_durable(ix->commits, ix->commit_count, position));
 
-	return own > all ? own : all;
+	/* A commit has the truncations of other files, but not their growth by writes: with delayed
+	 * allocation a size waits for its own file to be written back. */
+	while (m > 0 && in->metas[m - 1].position > own && !in->metas[m - 1].truncation)
+		m--;
+	return m > 0 && in->metas[m - 1].position > own ? in->metas[m - 1].position : own;
 }
 
 bool index_sync_effective(const struct trace_index *ix, uint64_t position)
 {
 	const struct op *op = trace_at(ix->trace, position);
-	size_t last = ix->commit_count;
+	size_t last = 0, high = ix->commit_count; /* commits[last - 1]: the last that had ended */
 
+	if (ix->model.fsync == MODEL_FSYNC_LIES)
+		return false;
+	while (last < high) {
+		size_t mid = last + (high - last) / 2;
+		if (ix->commits[mid].end <= position)
+			last = mid + 1;
+		else
+			high = mid;
+	}
 	/* A commit is made only when there is something to commit. */
-	while (last > 0 && ix->commits[last - 1].end > position)
-		last--;
 	if (last > 0 && ix->commits[last - 1].end == position) {
 		uint64_t after = ix->commits[last - 1].begin;
 		uint64_t before = last > 1 ? ix->commits[last - 2].begin : 0;

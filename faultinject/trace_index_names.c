@@ -115,6 +115,12 @@ static int check_name_op(const struct trace *t, const struct index_group *g, con
 	if ((op->kind == OP_UNLINK || op->kind == OP_RENAME) && row[column_of(g, op->name)] == 0)
 		return err_set(err, ERR_INPUT, "op %llu: '%s' does not exist",
 			       (unsigned long long)position, t->names[op->name]);
+	/* rename(2): such a call does nothing. */
+	if (op->kind == OP_RENAME && row[column_of(g, op->name)] == row[column_of(g, op->name2)])
+		return err_set(err, ERR_INPUT,
+			       "op %llu: '%s' and '%s' are the same file, so nothing is renamed",
+			       (unsigned long long)position, t->names[op->name],
+			       t->names[op->name2]);
 	return 0;
 }
 

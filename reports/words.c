@@ -95,9 +95,16 @@ static const char *grade_or_none(enum grade grade)
 	return text == NULL ? "no grade" : text;
 }
 
+/* What was not looked at can only be worse. */
+static const char *at_best(const struct case_result *c)
+{
+	return c->exhaustive || c->grade == GRADE_NONE || c->grade == GRADE_CORRUPT ? ""
+										    : " at best";
+}
+
 static void held(struct buf *out, const struct case_result *c)
 {
-	put(out, grade_or_none(c->grade));
+	buf_printf(out, "%s%s", grade_or_none(c->grade), at_best(c));
 	if (c->has_expected)
 		put(out, ", exactly as expected");
 	else if (c->has_required)
@@ -106,9 +113,7 @@ static void held(struct buf *out, const struct case_result *c)
 
 static void violated(struct buf *out, const struct case_result *c)
 {
-	/* What was not looked at can only be worse. */
-	const char *best =
-	    c->exhaustive || c->grade == GRADE_NONE || c->grade == GRADE_CORRUPT ? "" : " at best";
+	const char *best = at_best(c);
 
 	if (c->has_expected && c->grade != c->expected)
 		buf_printf(out, "exactly %s is expected, found %s%s", grade_or_none(c->expected),
@@ -158,15 +163,17 @@ void words_sentence(struct buf *out, const struct case_result *c)
 
 void words_counts(struct buf *out, const struct result *r)
 {
-	size_t count[CASE_SKIPPED + 1] = {0};
+	size_t count[CASE_SKIPPED + 1] = {0}, representative = 0;
 	const char *separator = ": ";
 
 	if (r->case_count == 0) {
 		put(out, "no case ran");
 		return;
 	}
-	for (size_t i = 0; i < r->case_count; i++)
+	for (size_t i = 0; i < r->case_count; i++) {
 		count[r->cases[i].verdict]++;
+		representative += r->cases[i].representative;
+	}
 	words_number(out, r->case_count, "case");
 	for (size_t v = 0; v <= CASE_SKIPPED; v++) {
 		if (count[v] == 0)
@@ -175,6 +182,8 @@ void words_counts(struct buf *out, const struct result *r)
 			   case_verdict_text((enum case_verdict)v));
 		separator = ", ";
 	}
+	if (representative > 0)
+		put(out, " (representative: no proof)");
 }
 
 void words_replay(struct buf *out, const char *report, const char *token)

@@ -16,18 +16,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Set while the program runs with the library that --sqlite named. */
 #define SQLITE_CHOSEN "PLUGPULL_SQLITE_CHOSEN"
 
 static volatile sig_atomic_t interrupted;
+static struct timespec interrupted_at;
 
+/* What is known is still to be printed and written, which takes a moment, and some tools send a
+ * signal twice (timeout(1): to the process, and to its group). A second Ctrl-C, a second later or
+ * more, is meant. */
 static void on_interrupt(int signal_number)
 {
-	interrupted = 1;
-	/* The next one ends the process at once. */
-	(void)signal(signal_number, SIG_DFL);
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	if (!interrupted) {
+		interrupted = 1;
+		interrupted_at = now;
+	} else if (signal_number == SIGINT && now.tv_sec - interrupted_at.tv_sec >= 1) {
+		(void)signal(SIGINT, SIG_DFL);
+		(void)raise(SIGINT);
+	}
 }
 
 void cli_catch_interrupts(void)

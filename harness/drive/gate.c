@@ -271,6 +271,12 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 		rc = check_strangers(subject, t, err);
 	if (rc == 0)
 		rc = trace_index_build(t, &model, &ix, err);
+	if (rc == ERR_LIMIT) {
+		ret->verdict = CASE_INCONCLUSIVE;
+		ret->reason = xstrdup(err->message);
+		rc = 0;
+		goto out;
+	}
 	if (rc == 0)
 		rc = examiner_create(subject, ix, g->show_data, &e, err);
 	if (rc == 0 && g->depth == 2)
@@ -309,8 +315,9 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 		case_result_note(ret, "explored without powersafe overwrite; SQLite was told that "
 				      "there is");
 	if (model.hole == MODEL_HOLE_GARBAGE || model.no_psow)
-		case_result_note(ret, "%s for the garbage of seed %" PRIu64,
-				 g->representative ? "representative" : "exhaustive", model.seed);
+		case_result_note(ret, "%sthe garbage of seed %" PRIu64,
+				 ret->exhaustive ? "exhaustive for " : "explored with ",
+				 model.seed);
 	if (g->representative)
 		case_result_note(ret, "representative: sectors that one read found undecided were "
 				      "decided together, so states were left out");
@@ -519,6 +526,12 @@ int gate_replay(const struct case_file *c, const struct gate_replay *options,
 	int rc = subject_model(c->subject, &model, err);
 
 	point_result_init(&result);
+	/* A file from a stranger may claim what its disk cannot leave (D8, D11). */
+	if (rc == 0 &&
+	    (((c->state.has_cut || c->state.again_has_cut) && !model.process_crash) ||
+	     (c->state.promise != c->state.position && model.fsync != MODEL_FSYNC_BARRIER)))
+		rc = err_set(err, ERR_INPUT,
+			     "the case has a state that its disk model cannot leave");
 	if (rc == 0)
 		rc = trace_index_build(c->trace, &model, &ix, err);
 	if (rc == 0)

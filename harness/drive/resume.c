@@ -117,7 +117,8 @@ static int all_zero(const struct source *s, uint64_t at, bool *ret_zero, struct 
 
 static int damaged(uint64_t at, struct err *err)
 {
-	return err_set(err, ERR_INPUT, "damaged at byte %" PRIu64 ": %s", at, err->message);
+	(void)err_context(err, "damaged at byte %" PRIu64, at);
+	return ERR_INPUT;
 }
 
 /* Reads one record into `buf`: *ret_whole, or the file ends in it (R2). */

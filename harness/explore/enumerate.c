@@ -131,14 +131,32 @@ static void write_sectors(struct enumeration *e, struct sector_set *sets, const 
 		uint64_t reach = old > begin + to ? old : begin + to;
 		uint8_t *bad =
 		    enumerate_damage(e, op->inode, (uint32_t)s, from, to, reach, live + begin);
-		if (sets[s].newest == NULL && !sets[s].based && !sets[s].closed)
-			sets[s].hole = enumerate_hole(e, op->inode, (uint32_t)s, p, old);
+		uint8_t *hole = sets[s].newest != NULL || sets[s].based || sets[s].closed
+				    ? NULL
+				    : enumerate_hole(e, op->inode, (uint32_t)s, p);
+		/* Inside the file it held zeros, and may show either. */
+		if (hole != NULL && begin < old)
+			add_content(e, &sets[s], hole);
+		else if (hole != NULL)
+			sets[s].hole = hole;
 		if (bad != NULL)
 			add_content(e, &sets[s], bad);
 		if (e->model->size_after_data && size != old && survived && begin >= blocks)
 			sets[s] = (struct sector_set){.based = true, .closed = sets[s].closed};
 		add_content(e, &sets[s], live + begin);
 	}
+}
+
+/* Keeps book of the sectors that were written since they were last dropped. */
+static void touch_sectors(const struct enumeration *e, bool *touched, const struct op *op,
+			  uint64_t old)
+{
+	uint64_t end = op->offset + op->size;
+
+	for (uint64_t s = op->offset / e->ss; op->kind == OP_WRITE && s * e->ss < end; s++)
+		touched[s] = true;
+	for (uint64_t s = end / e->ss; op->kind == OP_TRUNCATE && end < old && s * e->ss < old; s++)
+		touched[s] = s * e->ss < end;
 }
 
 /* Replays a file's operations and chooses which prefix of its pending changes of size survives and
@@ -149,12 +167,15 @@ static uint8_t *choose_file(struct enumeration *e, uint32_t inode, uint64_t *ret
 	uint64_t meta = enumerate_meta_durable(e, inode, e->position);
 	uint8_t *live = enumerate_zeros(&e->arena, e->sectors, e->ss);
 	struct sector_set *sets = enumerate_zeros(&e->arena, e->sectors, sizeof *sets);
+	bool *touched = enumerate_zeros(&e->arena, e->sectors, sizeof *touched);
 	bool alive = true;
 
 	for (size_t i = 0; i < e->t->base_count; i++)
 		if (e->t->base[i].inode == inode && e->t->base[i].data != NULL) {
 			size = e->t->base[i].size;
 			memcpy(live, e->t->base[i].data, size);
+			for (size_t s = 0; s * e->ss < size; s++)
+				touched[s] = true;
 		}
 	*ret_size = size;
 	for (uint64_t p = 0; p <= e->position; p++) {
@@ -165,6 +186,7 @@ static uint8_t *choose_file(struct enumeration *e, uint32_t inode, uint64_t *ret
 			bool pending = p > meta && size != old;
 			alive = alive && (!pending || choice_next(&e->choice, 2, p) == 0);
 			*ret_size = alive ? size : *ret_size;
+			touch_sectors(e, touched, op, old);
 			if (op->kind == OP_WRITE)
 				memcpy(live + op->offset, op->data, op->size);
 			else if (end < old)
@@ -175,6 +197,8 @@ static uint8_t *choose_file(struct enumeration *e, uint32_t inode, uint64_t *ret
 				write_sectors(e, sets, op, p, live, old, size, alive);
 		}
 		for (size_t s = 0; p == d && s * e->ss < size; s++) {
+			if (!touched[s])
+				continue;
 			add_content(e, &sets[s], live + s * e->ss);
 			sets[s].based = true;
 		}

@@ -26,6 +26,7 @@ struct enumeration {
 
 	/* Facts of the whole trace; owned. */
 	uint32_t *about;   /* [position]: the inode that a name operation is about */
+	bool *resized;	   /* [position]: the operation changed a size */
 	uint64_t *commits; /* [position]: what precedes this was committed by then, for all files */
 	struct freed *freed;
 	size_t freed_count, freed_cap;
@@ -45,9 +46,9 @@ uint64_t enumerate_data_durable(const struct enumeration *e, uint32_t inode, uin
 uint64_t enumerate_meta_durable(const struct enumeration *e, uint32_t inode, uint64_t position);
 /* D7: the name operation at `p` is durable at the crash. */
 bool enumerate_name_durable(const struct enumeration *e, uint64_t p);
-/* D6: what a sector that was first written at `p` shows when that is lost; in the state's arena. */
-uint8_t *enumerate_hole(struct enumeration *e, uint32_t inode, uint32_t sector, uint64_t p,
-			uint64_t size_before);
+/* D6: what a sector that was first written at `p` shows when that is lost; in the state's arena.
+ * NULL: zeros. */
+uint8_t *enumerate_hole(struct enumeration *e, uint32_t inode, uint32_t sector, uint64_t p);
 /* D9: the damage that writing bytes [from, to) of `sector`, which then holds `content`, can do;
  * NULL when there is nothing to damage. `size`: of the file, after the write. In the arena. */
 uint8_t *enumerate_damage(struct enumeration *e, uint32_t inode, uint32_t sector, uint64_t from,

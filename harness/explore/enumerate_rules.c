@@ -16,7 +16,7 @@ void *enumerate_zeros(struct arena *arena, size_t count, size_t size)
 
 bool enumerate_is_content(const struct op *op)
 {
-	return op->kind == OP_WRITE || op->kind == OP_TRUNCATE;
+	return (op->kind == OP_WRITE && op->size > 0) || op->kind == OP_TRUNCATE;
 }
 
 void enumerate_names_of(const struct op *op, uint32_t ret_names[2])
@@ -60,9 +60,14 @@ uint64_t enumerate_data_durable(const struct enumeration *e, uint32_t inode, uin
 
 uint64_t enumerate_meta_durable(const struct enumeration *e, uint32_t inode, uint64_t position)
 {
-	uint64_t own = synced(e, inode, 0, false, position);
+	uint64_t meta = synced(e, inode, 0, false, position);
 
-	return own > e->commits[position] ? own : e->commits[position];
+	/* A commit by another file's sync has truncations, not growth by writes. */
+	for (uint64_t p = meta + 1; p <= e->commits[position]; p++)
+		if (e->resized[p] && trace_at(e->t, p)->inode == inode &&
+		    trace_at(e->t, p)->kind == OP_TRUNCATE)
+			meta = p;
+	return meta;
 }
 
 /* The name that the operation gives or takes; of a rename, the one that it gives. */
@@ -138,8 +143,8 @@ static void apply_content(struct enumeration *e, struct image *image, const stru
 	image->size = end;
 }
 
-/* Does this sync commit the metadata of all files? `sizes`: positions of changes of size. */
-static bool is_commit(const struct enumeration *e, const struct op *end, const bool *resized)
+/* Does this sync commit the metadata of all files? */
+static bool is_commit(const struct enumeration *e, const struct op *end)
 {
 	uint64_t begin = end->offset;
 	bool file = end->kind == OP_SYNC_END;
@@ -149,7 +154,7 @@ static bool is_commit(const struct enumeration *e, const struct op *end, const b
 	for (uint64_t p = 1; p <= begin && e->model->fsync_scope == MODEL_SCOPE_FILESYSTEM; p++) {
 		const struct op *op = trace_at(e->t, p);
 		uint32_t of[2];
-		if (file && resized[p] && op->inode == end->inode &&
+		if (file && e->resized[p] && op->inode == end->inode &&
 		    p > enumerate_meta_durable(e, end->inode, begin))
 			return true;
 		if (file && op->kind == OP_CREATE && op->inode == end->inode &&
@@ -168,9 +173,8 @@ void enumerate_facts(struct enumeration *e)
 	size_t inodes = (size_t)e->t->inode_count + 1, count = e->t->op_count + 1;
 	struct image *images = xcalloc(inodes, sizeof *images);
 	uint32_t *live = xcalloc((size_t)e->t->name_count + 1, sizeof *live);
-	bool *resized = xcalloc(count, sizeof *resized);
-
 	e->about = xcalloc(count, sizeof *e->about);
+	e->resized = xcalloc(count, sizeof *e->resized);
 	e->commits = xcalloc(count, sizeof *e->commits);
 	for (size_t i = 0; i < inodes; i++) {
 		images[i].data = xcalloc(e->sectors, e->ss);
@@ -194,10 +198,10 @@ void enumerate_facts(struct enumeration *e)
 		if (enumerate_is_content(op)) {
 			uint64_t old = images[op->inode].size;
 			apply_content(e, &images[op->inode], op, p);
-			resized[p] = images[op->inode].size != old;
+			e->resized[p] = images[op->inode].size != old;
 		}
 		if ((op->kind == OP_SYNC_END || op->kind == OP_DIRSYNC_END) &&
-		    e->model->fsync != MODEL_FSYNC_LIES && is_commit(e, op, resized) &&
+		    e->model->fsync != MODEL_FSYNC_LIES && is_commit(e, op) &&
 		    op->offset > e->commits[p])
 			e->commits[p] = op->offset;
 		enumerate_names_of(op, of);
@@ -218,7 +222,6 @@ void enumerate_facts(struct enumeration *e)
 	}
 	free(images);
 	free(live);
-	free(resized);
 }
 
 void enumerate_facts_release(struct enumeration *e)
@@ -227,28 +230,26 @@ void enumerate_facts_release(struct enumeration *e)
 		free(e->freed[i].data);
 	free(e->freed);
 	free(e->about);
+	free(e->resized);
 	free(e->commits);
 }
 
 /* ---- contents ---- */
 
-uint8_t *enumerate_hole(struct enumeration *e, uint32_t inode, uint32_t sector, uint64_t p,
-			uint64_t size_before)
+uint8_t *enumerate_hole(struct enumeration *e, uint32_t inode, uint32_t sector, uint64_t p)
 {
 	uint8_t *data = enumerate_zeros(&e->arena, 1, e->ss);
 
-	if (e->model->hole == MODEL_HOLE_ZERO || sector * e->ss < size_before)
-		return data;
+	if (e->model->hole == MODEL_HOLE_ZERO)
+		return NULL;
 	if (e->model->hole == MODEL_HOLE_GARBAGE) {
 		model_garbage(e->model, inode, sector, data, e->ss);
 		return data;
 	}
 	for (size_t i = e->freed_count; i-- > 0;)
-		if (e->freed[i].position < p && e->freed[i].sector == sector) {
-			memcpy(data, e->freed[i].data, e->ss);
-			break;
-		}
-	return data;
+		if (e->freed[i].position < p && e->freed[i].sector == sector)
+			return memcpy(data, e->freed[i].data, e->ss);
+	return NULL;
 }
 
 uint8_t *enumerate_damage(struct enumeration *e, uint32_t inode, uint32_t sector, uint64_t from,

@@ -166,11 +166,16 @@ int explore_again_replay(struct explore_search *s, const uint32_t *answers, size
 	crashdisk_open(s->top, s->point->again.position, s->point->again.cut_bytes);
 	crashdisk_begin(s->top, s->choice);
 	rc = s->callbacks->examine(s->callbacks->ctx, s->point, s->top, s->choice, &next, err);
-	if (rc == 0 && (s->choice->diverged || s->choice->count < count))
+	if (rc == 0 && (s->choice->diverged || s->choice->count < count)) {
+		const char *question = crashdisk_last_question(s->top);
+		if (question == NULL)
+			question = crashdisk_last_question(s->recovered);
 		rc =
 		    err_set(err, ERR_HARNESS,
-			    "a run diverged from its prefix at position %llu, in the recovery from "
-			    "a second crash: answer %zu of %zu",
-			    (unsigned long long)s->point->position, s->choice->count, count);
+			    "a run diverged from its prefix at position %llu, with a second crash: "
+			    "answer %zu of %zu, question: %s",
+			    (unsigned long long)s->point->position, s->choice->count, count,
+			    question == NULL ? "none" : question);
+	}
 	return rc;
 }

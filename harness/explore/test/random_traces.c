@@ -27,6 +27,7 @@ struct maker {
 	struct trace *t;
 	uint32_t inode_of[NAMES]; /* live; 0 = none */
 	uint64_t size[64];	  /* by inode */
+	bool syncing;
 };
 
 static void append(struct maker *m, struct op op)
@@ -53,6 +54,8 @@ static void make_write(struct maker *m, uint32_t inode)
 		m->size[inode] = offset + size;
 }
 
+static void make_op(struct maker *m);
+
 static void make_sync(struct maker *m, uint32_t inode, uint32_t directory)
 {
 	uint8_t begin = inode != 0 ? OP_SYNC_BEGIN : OP_DIRSYNC_BEGIN;
@@ -64,6 +67,12 @@ static void make_sync(struct maker *m, uint32_t inode, uint32_t directory)
 	op.flags = 0;
 	op.kind = inode != 0 ? OP_SYNC_END : OP_DIRSYNC_END;
 	op.offset = m->t->op_count;
+	/* What another thread does meanwhile is not covered (D8). */
+	if (!m->syncing && prng_below(&m->r, 3) == 0) {
+		m->syncing = true;
+		make_op(m);
+		m->syncing = false;
+	}
 	append(m, op);
 }
 
@@ -94,7 +103,7 @@ static void make_op(struct maker *m)
 		m->inode_of[a] = 0;
 		break;
 	case 3:
-		if (a == b)
+		if (m->inode_of[b] == inode) /* the same name, or the same file */
 			break;
 		append(m, (struct op){.kind = OP_RENAME, .name = name, .name2 = name2});
 		m->inode_of[b] = inode;

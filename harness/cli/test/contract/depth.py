@@ -55,14 +55,20 @@ def check_control(t):
         content, trace = files.split_case(f.read())
     t.check(content['state'].get('depth') == 2 and 'again' in content['state'],
             'the case file has the second crash', ran, 'depth and again', content['state'])
-    for position in (99999, 0):
+    for position, cut, code, said in ((99999, None, 3, 'second crash'),
+                                      (0, 5, 2, 'cannot leave')):
         changed = json.loads(json.dumps(content))
-        changed['state']['again']['position'] = position
-        changed['state']['again']['cut_bytes'] = None if position else 5
+        changed['state']['again'] = {'position': position, 'cut_bytes': cut}
         t.write(folder, 'forged.ppcase', files.join_case(changed, trace))
         forged = t.run('replay', 'forged.ppcase', cwd=folder)
-        t.same(f'a second crash that the recovery does not have ({position})', forged, (3, True),
-               (forged.code, 'second crash' in forged.err))
+        t.same(f'a second crash that the recovery does not have ({position})', forged, (code, True),
+               (forged.code, said in forged.err))
+    changed = json.loads(json.dumps(content))
+    changed['state']['promise'] = changed['state']['position'] + 1
+    t.write(folder, 'forged.ppcase', files.join_case(changed, trace))
+    forged = t.run('replay', 'forged.ppcase', cwd=folder)
+    t.same('a disk that lags behind without a barrier', forged, (2, True),
+           (forged.code, 'cannot leave' in forged.err))
 
 
 def check_jobs(t):
