@@ -108,8 +108,12 @@ static const uint8_t *cut_candidate(struct crashdisk *cd, const struct candidate
 {
 	uint32_t cut = cd->ix->sector_size;
 
-	for (uint32_t i = index; c->masked && i < c->high; i++) {
-		const struct index_version *later = &c->sector->versions[i];
+	if (!c->masked)
+		return content;
+	const struct index_version *versions = c->sector == NULL ? NULL : c->sector->versions;
+	ASSERT(versions != NULL);
+	for (uint32_t i = index; i < c->high; i++) {
+		const struct index_version *later = &versions[i];
 		if (later->kind == INDEX_CUT && later->position <= c->surviving && later->cut < cut)
 			cut = later->cut;
 	}
@@ -277,6 +281,8 @@ static void classify(struct crashdisk *cd, const struct candidates *c, struct cl
 	uint64_t ids[CLASSES_MERGED_MAX];
 	uint32_t n = candidates_count(c);
 
+	memset(ret->sizes, 0, sizeof ret->sizes);
+	memset(ret->newest, 0, sizeof ret->newest);
 	ret->merged = n <= CLASSES_MERGED_MAX;
 	ret->count = ret->merged ? 0 : n;
 	for (uint32_t k = 0; k < n && ret->merged; k++) {
@@ -288,7 +294,6 @@ static void classify(struct crashdisk *cd, const struct candidates *c, struct cl
 		if (j == ret->count) {
 			ids[j] = id;
 			ret->newest[j] = k;
-			ret->sizes[j] = 0;
 			ret->count++;
 		}
 		ret->sizes[j]++;

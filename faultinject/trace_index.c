@@ -164,7 +164,6 @@ static void add_write(struct trace_index *ix, uint32_t number, uint64_t position
 				struct index_version shown = v;
 				shown.content = stale.content;
 				add_version(ix, inode, sector, shown);
-				s = sector_at(inode, sector);
 			}
 			const uint8_t *bad =
 			    damaged(ix, number, sector, in_sector, in_sector + n, v.content);

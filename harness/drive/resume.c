@@ -1,6 +1,7 @@
 /* See resume.h. The file is read record by record; of each its key and its place are kept. */
 #include "harness/drive/resume.h"
 
+#include "faultinject/base/assert.h"
 #include "faultinject/base/fileio.h"
 #include "harness/drive/point_result.h"
 
@@ -82,6 +83,7 @@ static int read_at(const struct source *s, uint64_t offset, void *ret, size_t si
 	uint8_t *to = ret;
 
 	if (s->fd < 0) {
+		ASSERT(s->data != NULL);
 		memcpy(to, s->data + offset, size);
 		return 0;
 	}

@@ -489,9 +489,10 @@ static size_t workers_needed(const struct pool *p)
 	return jobs < open ? jobs : open;
 }
 
-int workers_explore(const struct workers_job *given, struct workers_result *ret, struct err *err)
+int workers_explore(const struct workers_job *job_given, struct workers_result *ret,
+		    struct err *err)
 {
-	struct workers_job job = *given;
+	struct workers_job job = *job_given;
 	struct pool *p = xcalloc(1, sizeof *p);
 	size_t count = job.points->count;
 	int rc;

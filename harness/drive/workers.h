@@ -74,6 +74,7 @@ void workers_result_release(struct workers_result *r);
 /* Explores. `ret` is initialised by the caller and filled on failure, too, with what is known.
  * ERR_HARNESS: accounting, divergence, a worker that vanished; ERR_LIMIT as explore_search_point();
  * ERR_IO, ERR_INPUT: the resume file. No child is left behind. */
-int workers_explore(const struct workers_job *job, struct workers_result *ret, struct err *err);
+int workers_explore(const struct workers_job *job_given, struct workers_result *ret,
+		    struct err *err);
 
 #endif
