@@ -31,7 +31,7 @@ DEFECTS = ['ack-before-commit', 'batch-in-two-transactions', 'migration-outside-
 GRID = ROWS + '-- @matrix synchronous=full,extra cache_size=10,20\n'
 # Needs many seconds, so that budgets and interrupts come in the middle of it.
 LONG = '-- @scenario long\n-- @pragma journal_mode=wal synchronous=normal wal_autocheckpoint=8\n' \
-    '-- @require consistent\n-- @workload store.archival batches=200 events=5\n'
+    '-- @require consistent\n-- @workload store.archival batches=400 events=5\n'
 
 
 def options_in(help_text):
