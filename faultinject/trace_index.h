@@ -44,8 +44,8 @@ struct index_sector {
 /* A pending change of a file's metadata (D5): its size after the operation at `position`. */
 struct index_meta {
 	uint64_t position, size;
-	uint32_t prefix; /* D4: as in index_version */
-	bool truncation;
+	uint64_t truncated; /* position of the last truncation up to this one; 0 = none */
+	uint32_t prefix;    /* D4: as in index_version */
 };
 
 /* A sync that had ended at `end`; what it or an earlier one covers precedes `begin`. */

@@ -1,4 +1,4 @@
-/* Shared by trace_index.c (contents, sizes, syncs) and trace_index_names.c. */
+/* Shared by trace_index.c (contents, sizes), trace_index_names.c and trace_index_syncs.c. */
 #ifndef FI_TRACE_INDEX_INTERNAL_H
 #define FI_TRACE_INDEX_INTERNAL_H
 
@@ -23,7 +23,9 @@ int index_build_groups(struct trace_index *ix, struct err *err);
 uint32_t index_directory(struct trace_index *ix, const char *path);
 /* Is it a create, unlink, rename or link? */
 bool index_is_name_op(const struct op *op);
-/* The group and the number of a name operation in it. */
+/* A name operation in its group. */
 struct index_name_op *index_name_op_at(struct trace_index *ix, uint64_t position);
+/* Adds the SYNC_END or DIRSYNC_END at `position`. */
+void index_add_sync_end(struct trace_index *ix, uint64_t position);
 
 #endif

@@ -123,14 +123,7 @@ static int explore_model(const struct options *o, const struct trace *t, const c
 		kv_set(&c->config, o->set.items[i].key, o->set.items[i].value);
 	c->required = o->has_require ? o->require : GRADE_CONSISTENT;
 	c->has_required = true;
-	rc = gate_explore(gate, s, t, c, err);
-	if (rc == ERR_INTERRUPTED) {
-		c->verdict = CASE_INCONCLUSIVE;
-		c->reason =
-		    xstrdup(cli_interrupted(NULL) ? "interrupted"
-						  : "budget spent before it could be explored");
-		rc = 0;
-	}
+	rc = cli_stopped(gate_explore(gate, s, t, c, err), c);
 	if (rc == 0 && s->ack_lock)
 		case_result_note(c, "promises are read from the lock protocol and may be earlier "
 				    "than the program's own");

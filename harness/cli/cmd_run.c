@@ -90,13 +90,7 @@ static int run_case(struct run *run, const struct loaded *l, const struct case_s
 	} else if (rc == 0) {
 		rc = gate_explore(&run->gate, subject, t, c, err);
 	}
-	if (rc == ERR_INTERRUPTED) {
-		c->verdict = CASE_INCONCLUSIVE;
-		c->reason =
-		    xstrdup(cli_interrupted(NULL) ? "interrupted"
-						  : "budget spent before it could be explored");
-		rc = 0;
-	}
+	rc = cli_stopped(rc, c);
 	if (rc != 0 && run->options->keep_going) {
 		c->verdict = CASE_ERROR;
 		c->reason = xstrdup(err->message);

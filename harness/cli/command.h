@@ -47,6 +47,10 @@ int cli_load_trace(const char *path, struct trace **ret_trace, struct case_file 
 int cli_open_resume(const struct options *options, struct gate *gate, struct err *err);
 void cli_close_resume(const struct options *options, struct gate *gate);
 /* Prints one case to stdout (unless -q hides it, or stdout carries JSON). */
+/* If `rc` says that the case was stopped, makes it inconclusive with the reason and returns 0;
+ * otherwise `rc`. */
+int cli_stopped(int rc, struct case_result *c);
+
 void cli_print_case(const struct options *options, const struct case_result *c);
 
 #endif

@@ -30,6 +30,16 @@ static struct terminal_style style_of(const struct options *options)
 				       .report = options->report};
 }
 
+int cli_stopped(int rc, struct case_result *c)
+{
+	if (rc != ERR_INTERRUPTED)
+		return rc;
+	c->verdict = CASE_INCONCLUSIVE;
+	c->reason = xstrdup(cli_interrupted(NULL) ? "interrupted"
+						  : "budget spent before it could be explored");
+	return 0;
+}
+
 void cli_print_case(const struct options *options, const struct case_result *c)
 {
 	struct terminal_style style = style_of(options);

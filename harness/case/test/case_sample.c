@@ -81,3 +81,9 @@ struct case_file *sample_case(void)
 {
 	return sample_case_with_producer("plugpull test");
 }
+
+void set_string(char **string, const char *value)
+{
+	free(*string);
+	*string = xstrdup(value);
+}

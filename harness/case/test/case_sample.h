@@ -18,4 +18,7 @@ struct subject *sample_subject(void);
 struct case_file *sample_case(void);
 struct case_file *sample_case_with_producer(const char *producer);
 
+/* Replaces an owned string by a copy. */
+void set_string(char **string, const char *value);
+
 #endif

@@ -421,14 +421,18 @@ static uint64_t compare_scenario(const char *text, struct model model, bool ever
 	return compare_cases(text, model, every_position, false);
 }
 
-static const char one_row[] = "-- @scenario one row\n"
-			      "-- @matrix journal_mode=delete,truncate,persist,memory,off,wal "
-			      "synchronous=extra,full,normal,off\n"
-			      "-- @pragma page_size=512\n"
-			      "-- @setup\n"
-			      "CREATE TABLE t(id INTEGER PRIMARY KEY, v);\n"
-			      "-- @client a\n"
-			      "INSERT INTO t VALUES (1, 'x');\n";
+/* One row, in one transaction, under the modes and levels of a matrix. */
+#define ONE_ROW(matrix)                                                                            \
+	"-- @scenario one row\n"                                                                   \
+	"-- @matrix " matrix "\n"                                                                  \
+	"-- @pragma page_size=512\n"                                                               \
+	"-- @setup\n"                                                                              \
+	"CREATE TABLE t(id INTEGER PRIMARY KEY, v);\n"                                             \
+	"-- @client a\n"                                                                           \
+	"INSERT INTO t VALUES (1, 'x');\n"
+
+static const char one_row[] = ONE_ROW("journal_mode=delete,truncate,persist,memory,off,wal "
+				      "synchronous=extra,full,normal,off");
 
 /* All journal modes and synchronous settings, sectors of 512 bytes: one page is one sector. */
 static void test_modes_512(void **state)
@@ -450,15 +454,8 @@ static void test_modes_4096(void **state)
 /* Every other preset, with every journal mode and, where it has no sector size of its own, both. */
 static void test_presets(void **state)
 {
-	static const char modes[] =
-	    "-- @scenario one row\n"
-	    "-- @matrix journal_mode=delete,truncate,persist,memory,off,wal "
-	    "synchronous=full,normal\n"
-	    "-- @pragma page_size=512\n"
-	    "-- @setup\n"
-	    "CREATE TABLE t(id INTEGER PRIMARY KEY, v);\n"
-	    "-- @client a\n"
-	    "INSERT INTO t VALUES (1, 'x');\n";
+	static const char modes[] = ONE_ROW("journal_mode=delete,truncate,persist,memory,off,wal "
+					    "synchronous=full,normal");
 	size_t count;
 	const struct model_info *presets = model_presets(&count);
 
@@ -504,14 +501,8 @@ static void test_prefixes(void **state)
  * a function of the number of a file, and brute force numbers the files of a recovery otherwise. */
 static void test_again(void **state)
 {
-	static const char text[] = "-- @scenario one row\n"
-				   "-- @matrix journal_mode=delete,truncate,persist,wal "
-				   "synchronous=extra,normal\n"
-				   "-- @pragma page_size=512\n"
-				   "-- @setup\n"
-				   "CREATE TABLE t(id INTEGER PRIMARY KEY, v);\n"
-				   "-- @client a\n"
-				   "INSERT INTO t VALUES (1, 'x');\n";
+	static const char text[] = ONE_ROW("journal_mode=delete,truncate,persist,wal "
+					   "synchronous=extra,normal");
 	size_t count;
 	const struct model_info *presets = model_presets(&count);
 

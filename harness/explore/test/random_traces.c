@@ -3,6 +3,7 @@
 
 #include "faultinject/base/hash.h"
 #include "faultinject/base/prng.h"
+#include "faultinject/disk.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -192,6 +193,17 @@ uint64_t random_look(struct storage *s, uint64_t seed)
 		}
 	}
 	return h;
+}
+
+uint64_t random_look_files(const struct enumerate_file *files, size_t count, uint64_t seed)
+{
+	struct disk *disk = disk_create();
+
+	for (size_t i = 0; i < count; i++)
+		disk_put(disk, files[i].path, files[i].data, files[i].size);
+	uint64_t seen = random_look(disk_storage(disk), seed);
+	disk_free(disk);
+	return seen;
 }
 
 bool random_has_link(const struct trace *t)

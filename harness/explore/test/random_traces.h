@@ -9,6 +9,7 @@
 #include "faultinject/model.h"
 #include "faultinject/storage.h"
 #include "faultinject/trace.h"
+#include "harness/explore/enumerate.h"
 
 enum {
 	RANDOM_NAMES = 3,
@@ -27,6 +28,8 @@ bool random_has_link(const struct trace *t);
  * seen. */
 uint64_t random_look(struct storage *s, uint64_t seed);
 bool random_look_writes(uint64_t seed);
+/* The same on the files of a state. */
+uint64_t random_look_files(const struct enumerate_file *files, size_t count, uint64_t seed);
 /* A recovery that looks a little and writes, deletes and syncs more. */
 void random_recovery(struct storage *s, uint64_t seed);
 /* A model whose parameters go together, and its parameters as text (cleared first). */

@@ -6,7 +6,6 @@
  * states, and the explorer's runs add up.
  */
 #include "faultinject/base/buf.h"
-#include "faultinject/disk.h"
 #include "harness/explore/enumerate.h"
 #include "harness/explore/explore.h"
 #include "harness/explore/test/random_traces.h"
@@ -42,13 +41,9 @@ static int examine(void *ctx, const struct explore_point *point, struct crashdis
 static int visit(void *ctx, const struct enumerate_file *files, size_t count, struct err *err)
 {
 	struct context *c = ctx;
-	struct disk *disk = disk_create();
 
 	(void)err;
-	for (size_t i = 0; i < count; i++)
-		disk_put(disk, files[i].path, files[i].data, files[i].size);
-	random_outcomes_add(&c->seen, random_look(disk_storage(disk), c->seed));
-	disk_free(disk);
+	random_outcomes_add(&c->seen, random_look_files(files, count, c->seed));
 	return 0;
 }
 
@@ -224,12 +219,47 @@ static void test_random_models(void **state)
 	buf_release(&text);
 }
 
+/* Names that are tied by very many pending renames: a limit that is reported, not a stack that
+ * ends.
+ */
+static void test_too_many_names(void **state)
+{
+	struct trace_device device = {.sector_size_bytes = 512};
+	struct trace *t = trace_create(device, "renames");
+	uint32_t a = trace_name(t, "/d/a"), b = trace_name(t, "/d/b"), inode = trace_new_inode(t);
+	struct op op = {.kind = OP_RENAME, .process = 1, .thread = 1, .connection = 1};
+	struct explore_callbacks callbacks = {.examine = examine, .ctx = NULL};
+	struct explore_stats stats;
+	struct trace_index *ix = NULL;
+	struct model model;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	trace_add_base(t, inode, a, "x", 1);
+	for (int i = 0; i < 200000; i++) {
+		op.name = i % 2 == 0 ? a : b;
+		op.name2 = i % 2 == 0 ? b : a;
+		(void)trace_append(t, &op);
+	}
+	uint64_t end = t->op_count;
+	struct explore_point point = {
+	    .position = end, .cut_bytes = SIZE_MAX, .promises = &end, .promise_count = 1};
+	assert_int_equal(model_find("strict-posix", &model, &err), 0);
+	assert_int_equal(trace_index_build(t, &model, &ix, &err), 0);
+	explore_stats_init(&stats);
+	assert_int_equal(explore(ix, &model, &point, 1, &callbacks, &stats, &err), ERR_LIMIT);
+	explore_stats_release(&stats);
+	trace_index_free(ix);
+	trace_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_presets),
 	    cmocka_unit_test(test_random_models),
 	    cmocka_unit_test(test_points_cover_all_positions),
+	    cmocka_unit_test(test_too_many_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,6 +81,19 @@ def check_combinations(t):
             ran, 'sector does not apply', ran.case()['reason'])
 
 
+def check_limits(t):
+    """A directory in which more happens than the index holds: nothing was looked at, and that is said."""
+    text = '-- @scenario a super-journal each time\n-- @attach b b.db\n-- @models xfs strict-posix\n' \
+        '-- @pragma journal_mode=delete synchronous=full\n-- @setup\nCREATE TABLE main.t(a);\n' \
+        'CREATE TABLE b.t(a);\n-- @client a repeat=3500\nBEGIN;\nINSERT INTO main.t VALUES (1);\n' \
+        'INSERT INTO b.t VALUES (1);\nCOMMIT;\n'
+    ran = t.run_text(text, '--model', 'xfs', '--json', '-')
+    t.same('more names than are decided together is inconclusive', ran,
+           (4, 'inconclusive', False, True),
+           (ran.code, ran.case()['verdict'], ran.case()['exhaustive'],
+            'the limit is' in (ran.case()['reason'] or '')))
+
+
 def check(t):
-    for part in (check_presets, check_defined, check_parameters, check_combinations):
+    for part in (check_presets, check_defined, check_parameters, check_combinations, check_limits):
         t.part(part)

@@ -262,7 +262,9 @@ def check_resume_damage(t):
         data[where] ^= 4
         at = max(r for r in records if r <= where)
         t.refused(f'--resume: damage in byte {where}', run(bytes(data)), '--resume', 'r: damaged',
-                  f'byte {at}')
+                  f'option --resume: r: damaged at byte {at}: ')
+        t.same(f'--resume: damage in byte {where} is said once', None, 1,
+               run(bytes(data)).err.count('damaged'))
     future = good[:8] + struct.pack('<I', 2) + good[12:]
     t.refused('--resume: a format of the future', run(future), '--resume', 'format')
     t.refused('--resume: another file', run(b'SQLite format 3\0' * 4), '--resume', 'not a file of')

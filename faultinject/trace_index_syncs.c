@@ -1,0 +1,159 @@
+/*
+ * What syncs make durable (rule D8); see trace_index.h. A list of syncs is in the order of their
+ * ends, each with the highest begin so far, so that one binary search answers.
+ */
+#include "faultinject/trace_index_internal.h"
+
+#include "faultinject/base/buf.h"
+
+/* How many syncs of a list had ended by `position`. */
+static size_t ended(const struct index_sync *syncs, size_t count, uint64_t position)
+{
+	size_t lo = 0, hi = count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (syncs[mid].end <= position)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+uint64_t index_durable(const struct index_sync *syncs, size_t count, uint64_t position)
+{
+	size_t n = ended(syncs, count, position);
+
+	return n == 0 ? 0 : syncs[n - 1].begin;
+}
+
+uint64_t index_data_durable(const struct trace_index *ix, uint32_t inode, uint64_t position)
+{
+	const struct index_inode *in = &ix->inodes[inode];
+
+	return index_durable(in->syncs, in->sync_count, position);
+}
+
+uint64_t index_meta_durable(const struct trace_index *ix, uint32_t inode, uint64_t position)
+{
+	const struct index_inode *in = &ix->inodes[inode];
+	uint64_t own = index_data_durable(ix, inode, position);
+	size_t m = index_meta_until(in, index_durable(ix->commits, ix->commit_count, position));
+	/* A commit has the truncations of other files, but not their growth by writes: with delayed
+	 * allocation a size waits for its own file to be written back. */
+	uint64_t committed = m == 0 ? 0 : in->metas[m - 1].truncated;
+
+	return own > committed ? own : committed;
+}
+
+/* ---- build --------------------------------------------------------------------------------- */
+
+/* Syncs of several threads may end out of the order of their begins; keeping the highest begin so
+ * far makes the list sorted by both. */
+static void add_sync(struct index_sync **syncs, size_t *count, size_t *cap, uint64_t begin,
+		     uint64_t end)
+{
+	if (*count > 0 && (*syncs)[*count - 1].begin > begin)
+		begin = (*syncs)[*count - 1].begin;
+	*syncs = xgrow(*syncs, *count, cap, sizeof **syncs);
+	(*syncs)[(*count)++] = (struct index_sync){begin, end};
+}
+
+static bool any_between(const uint64_t *positions, size_t count, uint64_t after, uint64_t until)
+{
+	struct index_line line = {(uint64_t *)(uintptr_t)positions, count, count};
+
+	return index_line_until(&line, until) > index_line_until(&line, after);
+}
+
+/* D8, fsync-scope=filesystem: a sync of this file, begun at `begin`, has a creation or a change of
+ * size to commit. */
+static bool commits_file(const struct trace_index *ix, uint32_t inode, uint64_t begin)
+{
+	const struct index_inode *in = &ix->inodes[inode];
+	uint64_t done = index_meta_durable(ix, inode, begin);
+
+	if (index_meta_until(in, begin) > index_meta_until(in, done))
+		return true;
+	/* Whatever makes a pending creation durable is a commit itself. */
+	return in->created != 0 && in->created <= begin &&
+	       in->created > index_durable(ix->commits, ix->commit_count, begin);
+}
+
+/* ... and a sync of this directory has a name to commit. */
+static bool commits_directory(const struct trace_index *ix, const struct index_directory *d,
+			      uint64_t begin)
+{
+	uint64_t done = index_durable(ix->commits, ix->commit_count, begin);
+
+	return any_between(d->changes, d->change_count, done, begin);
+}
+
+void index_add_sync_end(struct trace_index *ix, uint64_t position)
+{
+	const struct op *op = trace_at(ix->trace, position);
+	uint64_t begin = op->offset;
+	bool commits = ix->model.reorder == MODEL_REORDER_NONE;
+
+	if (ix->model.fsync == MODEL_FSYNC_LIES)
+		return;
+	if (op->kind == OP_SYNC_END) {
+		struct index_inode *in = &ix->inodes[op->inode];
+		const struct op *first = trace_at(ix->trace, begin);
+		if (ix->model.fsync_scope == MODEL_SCOPE_FILESYSTEM)
+			commits = commits_file(ix, op->inode, begin);
+		add_sync(&in->syncs, &in->sync_count, &in->sync_cap, begin, position);
+		if ((first->flags & OP_SYNC_DATA) == 0)
+			add_sync(&in->full_syncs, &in->full_sync_count, &in->full_sync_cap, begin,
+				 position);
+	} else {
+		/* Finding the directory may move the array. */
+		uint32_t directory = index_directory(ix, ix->trace->names[op->name]);
+		struct index_directory *d = &ix->directories[directory];
+		if (ix->model.fsync_scope == MODEL_SCOPE_FILESYSTEM)
+			commits = commits_directory(ix, d, begin);
+		add_sync(&d->syncs, &d->sync_count, &d->sync_cap, begin, position);
+	}
+	if (commits)
+		add_sync(&ix->commits, &ix->commit_count, &ix->commit_cap, begin, position);
+}
+
+/* ---- effective syncs ----------------------------------------------------------------------- */
+
+bool index_sync_effective(const struct trace_index *ix, uint64_t position)
+{
+	const struct op *op = trace_at(ix->trace, position);
+	size_t last = ended(ix->commits, ix->commit_count, position);
+
+	if (ix->model.fsync == MODEL_FSYNC_LIES)
+		return false;
+	/* A commit is made only when there is something to commit. */
+	if (last > 0 && ix->commits[last - 1].end == position) {
+		uint64_t after = ix->commits[last - 1].begin;
+		uint64_t before = last > 1 ? ix->commits[last - 2].begin : 0;
+		if (ix->model.reorder != MODEL_REORDER_NONE)
+			return true;
+		return any_between(ix->line.positions, ix->line.count, before, after);
+	}
+	if (op->kind == OP_SYNC_END) {
+		const struct index_inode *in = &ix->inodes[op->inode];
+		const struct index_group *g = &ix->groups[in->group];
+		uint64_t before = index_data_durable(ix, op->inode, position - 1);
+		uint64_t after = index_data_durable(ix, op->inode, position);
+		if (index_meta_until(in, after) > index_meta_until(in, before))
+			return true;
+		for (size_t i = in->touch_count; i-- > 0 && in->touches[i].position > before;)
+			if (in->touches[i].position <= after)
+				return true;
+		return ix->model.fsync_entry && ix->group_count > 0 &&
+		       index_group_durable(ix, g, position, NULL) >
+			   index_group_durable(ix, g, position - 1, NULL);
+	}
+	if (op->kind == OP_DIRSYNC_END)
+		for (size_t i = 0; i < ix->group_count; i++)
+			if (index_group_durable(ix, &ix->groups[i], position, NULL) >
+			    index_group_durable(ix, &ix->groups[i], position - 1, NULL))
+				return true;
+	return false;
+}
