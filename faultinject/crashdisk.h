@@ -122,16 +122,33 @@ enum {
 	CRASHDISK_LOOK_OPEN,
 	CRASHDISK_LOOK_SIZE,
 	CRASHDISK_LOOK_READ,
+	CRASHDISK_LOOK_CONTENT, /* crashdisk_look_content() */
 };
 
-/* Starts (clears) or stops the log. */
+/* The answer of a content look where the content is still undecided. */
+#define CRASHDISK_OPEN UINT64_C(0x6f70656e)
+
+/* Starts the log anew, or ends it; what it holds stays until it is started again. */
 void crashdisk_log(struct crashdisk *cd, bool on);
-/* The log: looks and the answer that each got; borrowed until the next change. *ret_pure is false
- * when the reader changed a file or met an open question while logging. */
+/* The log: looks and the answer that each got; borrowed until the next change. */
 size_t crashdisk_log_entries(const struct crashdisk *cd, const struct crashdisk_look **ret_looks,
-			     const uint64_t **ret_answers, bool *ret_pure);
+			     const uint64_t **ret_answers);
+/* Since the log was started, also after it was ended, the reader changed no file and met no open
+ * question. */
+bool crashdisk_log_pure(const struct crashdisk *cd);
 /* What a look would be answered in the present run; false when that is still open. Decides
  * nothing. */
 bool crashdisk_peek(struct crashdisk *cd, const struct crashdisk_look *look, uint64_t *ret_answer);
+
+/* The number of a path, for looks. */
+uint32_t crashdisk_path(struct crashdisk *cd, const char *path);
+/* Looks at bytes without deciding anything, and keeps the look if the log is on. The answer is a
+ * hash of the bytes and how many there are, the same for equal bytes at any place, as long as
+ * `size` is the same; or CRASHDISK_OPEN. */
+uint64_t crashdisk_look_content(struct crashdisk *cd, uint32_t path, uint64_t offset, size_t size);
+/* The bytes themselves, without deciding anything and without a look. False: some are undecided, or
+ * behind the end of the file. */
+bool crashdisk_peek_bytes(struct crashdisk *cd, uint32_t path, uint64_t offset, size_t size,
+			  void *buf);
 
 #endif

@@ -221,7 +221,6 @@ static inline bool run_filter_passes(uint8_t filter, uint64_t size)
 /* Tagged state of this run, blank when it is not tagged. */
 struct run_inode *crashdisk_run_inode(struct crashdisk *cd, uint32_t inode);
 struct run_group *crashdisk_run_group(struct crashdisk *cd, size_t group);
-uint32_t crashdisk_path(struct crashdisk *cd, const char *path);
 /* Column of a path number in its group's rows. */
 size_t crashdisk_column(const struct crashdisk *cd, uint32_t path);
 struct run_sector *crashdisk_run_sector(struct crashdisk *cd, struct run_inode *ri,

@@ -8,6 +8,7 @@
  */
 #include "faultinject/crashdisk_internal.h"
 
+#include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
 #include "faultinject/base/hash.h"
 
@@ -16,18 +17,23 @@
 void crashdisk_log(struct crashdisk *cd, bool on)
 {
 	cd->logging = on;
+	if (!on)
+		return;
 	cd->pure = true;
-	if (on)
-		cd->look_count = 0;
+	cd->look_count = 0;
 }
 
 size_t crashdisk_log_entries(const struct crashdisk *cd, const struct crashdisk_look **ret_looks,
-			     const uint64_t **ret_answers, bool *ret_pure)
+			     const uint64_t **ret_answers)
 {
 	*ret_looks = cd->looks;
 	*ret_answers = cd->answers;
-	*ret_pure = cd->pure;
 	return cd->look_count;
+}
+
+bool crashdisk_log_pure(const struct crashdisk *cd)
+{
+	return cd->pure;
 }
 
 /* The file that a path names, if that is no longer open. */
@@ -93,6 +99,16 @@ static const struct run_sector *peek_sector(struct crashdisk *cd, uint32_t inode
 	return rs;
 }
 
+/* Of a sector that was peeked at: the hash of its bytes. */
+static uint64_t sector_id(struct crashdisk *cd, struct run_inode *ri, uint32_t sector)
+{
+	struct run_sector *rs = &ri->sectors[sector];
+
+	if (rs->id == 0)
+		rs->id = hash64(rs->content, cd->ix->sector_size, 0);
+	return rs->id;
+}
+
 static bool peek_read(struct crashdisk *cd, uint32_t inode, uint64_t offset, size_t size,
 		      uint64_t *ret_answer)
 {
@@ -111,14 +127,51 @@ static bool peek_read(struct crashdisk *cd, uint32_t inode, uint64_t offset, siz
 		const struct run_sector *rs = peek_sector(cd, inode, ri, (uint32_t)(at / ss));
 		if (rs == NULL)
 			return false;
-		if (n < ss) {
+		if (n < ss)
 			h = hash_mix(h, hash64(rs->content + at % ss, n, 0));
-		} else {
-			if (rs->id == 0)
-				ri->sectors[at / ss].id = hash64(rs->content, ss, 0);
-			h = hash_mix(h, rs->id);
-		}
+		else
+			h = hash_mix(h, sector_id(cd, ri, (uint32_t)(at / ss)));
 		done += n;
+	}
+	*ret_answer = h;
+	return true;
+}
+
+/* A hash of the bytes alone, the same wherever they stand: a log's frames do not lie as the pages
+ * of the database do. Whole sectors are known by their ids, which are such hashes. */
+static bool peek_content(struct crashdisk *cd, uint32_t inode, uint64_t offset, size_t size,
+			 uint64_t *ret_answer)
+{
+	struct run_inode *ri = peek_meta(cd, inode);
+	uint64_t ss = cd->ix->sector_size;
+	size_t chunk_size = size < ss ? size : (size_t)ss;
+	uint8_t chunk[MODEL_BLOCK_SIZE];
+
+	if (ri == NULL)
+		return false;
+	ASSERT_OP(ss, <=, sizeof chunk);
+	size_t got = offset >= ri->size		? 0
+		     : ri->size - offset < size ? (size_t)(ri->size - offset)
+						: size;
+	uint64_t h = got;
+	for (size_t done = 0; done < got; done += chunk_size) {
+		size_t want = chunk_size < got - done ? chunk_size : got - done;
+		uint64_t id = 0;
+		for (size_t filled = 0; filled < want;) {
+			uint64_t at = offset + done + filled;
+			size_t n =
+			    ss - at % ss < want - filled ? (size_t)(ss - at % ss) : want - filled;
+			const struct run_sector *rs =
+			    peek_sector(cd, inode, ri, (uint32_t)(at / ss));
+			if (rs == NULL)
+				return false;
+			if (n == ss)
+				id = sector_id(cd, ri, (uint32_t)(at / ss));
+			else
+				memcpy(chunk + filled, rs->content + at % ss, n);
+			filled += n;
+		}
+		h = hash_mix(h, id != 0 ? id : hash64(chunk, want, 0));
 	}
 	*ret_answer = h;
 	return true;
@@ -147,6 +200,11 @@ bool crashdisk_peek(struct crashdisk *cd, const struct crashdisk_look *look, uin
 		*ret_answer = inode != 0;
 		return true;
 	}
+	if (look->kind == CRASHDISK_LOOK_CONTENT) {
+		if (!peek_content(cd, inode, look->offset, look->size, ret_answer))
+			*ret_answer = CRASHDISK_OPEN;
+		return true;
+	}
 	const struct run_inode *ri = peek_meta(cd, inode);
 	if (ri == NULL)
 		return false;
@@ -167,8 +225,8 @@ static bool never_changes(struct crashdisk *cd, const struct crashdisk_look *loo
 {
 	uint32_t inode;
 
-	if (look->kind != CRASHDISK_LOOK_READ || !peek_inode(cd, look->path, &inode) ||
-	    inode == 0 || inode > cd->ix->trace->inode_count)
+	if ((look->kind != CRASHDISK_LOOK_READ && look->kind != CRASHDISK_LOOK_CONTENT) ||
+	    !peek_inode(cd, look->path, &inode) || inode == 0 || inode > cd->ix->trace->inode_count)
 		return false;
 	const struct index_inode *in = &cd->ix->inodes[inode];
 	const struct run_inode *ri = crashdisk_run_inode(cd, inode);
@@ -186,6 +244,17 @@ static bool never_changes(struct crashdisk *cd, const struct crashdisk_look *loo
 	return true;
 }
 
+static void keep_look(struct crashdisk *cd, const struct crashdisk_look *look, uint64_t answer)
+{
+	if (cd->look_count == cd->look_cap) {
+		cd->look_cap = cd->look_cap == 0 ? 64 : cd->look_cap * 2;
+		cd->looks = xrealloc(cd->looks, cd->look_cap * sizeof *cd->looks);
+		cd->answers = xrealloc(cd->answers, cd->look_cap * sizeof *cd->answers);
+	}
+	cd->looks[cd->look_count] = *look;
+	cd->answers[cd->look_count++] = answer;
+}
+
 void crashdisk_look_log(struct crashdisk *cd, uint8_t kind, uint32_t path, uint64_t offset,
 			size_t size)
 {
@@ -199,11 +268,41 @@ void crashdisk_look_log(struct crashdisk *cd, uint8_t kind, uint32_t path, uint6
 		cd->pure = false;
 		return;
 	}
-	if (cd->look_count == cd->look_cap) {
-		cd->look_cap = cd->look_cap == 0 ? 64 : cd->look_cap * 2;
-		cd->looks = xrealloc(cd->looks, cd->look_cap * sizeof *cd->looks);
-		cd->answers = xrealloc(cd->answers, cd->look_cap * sizeof *cd->answers);
+	keep_look(cd, &look, answer);
+}
+
+uint64_t crashdisk_look_content(struct crashdisk *cd, uint32_t path, uint64_t offset, size_t size)
+{
+	struct crashdisk_look look = {
+	    .kind = CRASHDISK_LOOK_CONTENT, .path = path, .offset = offset, .size = (uint32_t)size};
+	uint64_t answer;
+
+	if (!crashdisk_peek(cd, &look, &answer))
+		answer = CRASHDISK_OPEN;
+	if (cd->logging && !never_changes(cd, &look))
+		keep_look(cd, &look, answer);
+	return answer;
+}
+
+bool crashdisk_peek_bytes(struct crashdisk *cd, uint32_t path, uint64_t offset, size_t size,
+			  void *buf)
+{
+	uint64_t ss = cd->ix->sector_size;
+	uint32_t inode;
+
+	if (!peek_inode(cd, path, &inode) || inode == 0)
+		return false;
+	struct run_inode *ri = peek_meta(cd, inode);
+	if (ri == NULL || offset > ri->size || ri->size - offset < size)
+		return false;
+	for (size_t done = 0; done < size;) {
+		uint64_t at = offset + done;
+		size_t n = ss - at % ss < size - done ? (size_t)(ss - at % ss) : size - done;
+		const struct run_sector *rs = peek_sector(cd, inode, ri, (uint32_t)(at / ss));
+		if (rs == NULL)
+			return false;
+		memcpy((uint8_t *)buf + done, rs->content + at % ss, n);
+		done += n;
 	}
-	cd->looks[cd->look_count] = look;
-	cd->answers[cd->look_count++] = answer;
+	return true;
 }

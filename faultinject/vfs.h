@@ -21,6 +21,7 @@
 #include "faultinject/base/err.h"
 #include "faultinject/storage.h"
 #include "faultinject/trace.h"
+#include "faultinject/format/wal_index.h"
 
 #include <stdint.h>
 
@@ -53,5 +54,11 @@ unsigned fi_vfs_open_count(void);
 /* A 64-bit hash of what the WAL indexes that exist now tell a reader: with it, what a reader will
  * see next is a function of the files alone. */
 uint64_t fi_vfs_shm_hash(void);
+
+/* The WAL index of a schema of an open connection, borrowed until SQLite is called again; all zeros
+ * when there is none, so that readers go to the database file. False: it does not count, or the
+ * schema is not on this shim. */
+struct sqlite3;
+bool fi_vfs_wal_index(struct sqlite3 *db, const char *schema, struct wal_index *ret);
 
 #endif

@@ -177,29 +177,25 @@ bool fi_vfs_shm_has_external_reader(const struct vfs_file *f)
 /*
  * The index that a recovery made, by what it was made of: the header, and the page number of each
  * frame that was read, none of which is 0. SQLite builds it from zeros, a frame at a time, so its
- * hash table follows from these. https://www.sqlite.org/walformat.html, section 2:
- *
- *     bytes 0..135         header: two copies of it, and what checkpoints and readers have reached
- *     bytes 16..19         of that: mxFrame, the last frame that counts
- *     bytes 136..16383     page numbers of frames 1..4062, 4 bytes each
- *     bytes 16384..32767   hash table of these page numbers
+ * hash table follows from these (wal_index.h).
  *
  * Where no frame counts, readers go to the database file, and behind the header is what SQLite
  * copied there from memory that it had not set (walIndexRecover).
  */
-static uint64_t recovered_hash(const uint8_t *region, uint64_t h)
+static uint64_t recovered_hash(const uint8_t *const *regions, uint64_t h)
 {
-	enum { HEADER_SIZE = 136, LAST_FRAME = 16, FRAMES_MAX = 4062 };
+	struct wal_index w;
 	size_t frames = 0;
-	uint32_t last, page;
+	uint32_t page;
 
-	memcpy(&last, region + LAST_FRAME, sizeof last);
-	for (; last != 0 && frames < FRAMES_MAX; frames++) {
-		memcpy(&page, region + HEADER_SIZE + 4 * frames, sizeof page);
-		if (page == 0)
-			break;
+	if (wal_index_read(regions, 1, &w) && w.last_frame != 0) {
+		for (; frames < WAL_INDEX_FIRST_FRAMES; frames++) {
+			memcpy(&page, regions[0] + WAL_INDEX_HEADER_SIZE + 4 * frames, sizeof page);
+			if (page == 0)
+				break;
+		}
 	}
-	return hash64(region, HEADER_SIZE + 4 * frames, h);
+	return hash64(regions[0], WAL_INDEX_HEADER_SIZE + 4 * frames, h);
 }
 
 /* Nodes are summed, because the order in a bucket depends on who opened first. */
@@ -215,7 +211,7 @@ uint64_t fi_vfs_shm_hash(void)
 				continue;
 			/* Whoever changes an index writes to the WAL first. */
 			if (n->region_count == 1 && !fi_machine.written)
-				h = recovered_hash(n->regions[0], h);
+				h = recovered_hash((const uint8_t *const *)n->regions, h);
 			else
 				for (size_t i = 0; i < n->region_count; i++)
 					h = hash64(n->regions[i], VFS_SHM_REGION_SIZE, h);
@@ -223,4 +219,19 @@ uint64_t fi_vfs_shm_hash(void)
 		}
 	}
 	return sum;
+}
+
+bool fi_vfs_wal_index(struct sqlite3 *db, const char *schema, struct wal_index *ret)
+{
+	sqlite3_file *file = NULL;
+
+	if (sqlite3_file_control(db, schema, SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
+	    file == NULL || file->pMethods != &fi_vfs_methods)
+		return false;
+	const struct vfs_node *n = ((struct vfs_file *)file)->node;
+	if (n == NULL)
+		return false;
+	*ret = (struct wal_index){0};
+	return n->region_count == 0 ||
+	       wal_index_read((const uint8_t *const *)n->regions, n->region_count, ret);
 }

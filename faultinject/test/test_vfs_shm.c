@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-enum { FRAME_SIZE = 24 + 512, WAL_HEADER_SIZE = 32, SAMPLES_MAX = 4000 };
+enum { FRAME_SIZE = WAL_FRAME_HEADER_SIZE + 512, SAMPLES_MAX = 4000 };
 
 /* Two files, as a crash could have left them. */
 struct capture {

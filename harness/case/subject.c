@@ -184,6 +184,11 @@ void subject_free(struct subject *s)
 	free(s);
 }
 
+const char *subject_schema(const struct subject *s, size_t file)
+{
+	return file == 0 ? "main" : s->attached[file - 1].name;
+}
+
 /* Copies `count` items of another list that has the same items. */
 static void list_copy(struct subject *s, const char *key, const void *items, size_t count)
 {

@@ -49,6 +49,10 @@ void subject_free(struct subject *s); /* accepts NULL */
 struct subject *subject_from_scenario(const struct scenario *s, const struct case_spec *spec,
 				      uint64_t seed);
 
+/* What SQL calls a database file: "main" for number 0, then the names of the attached ones.
+ * Borrowed from the subject. */
+const char *subject_schema(const struct subject *s, size_t file);
+
 /* The disk model that the subject names, with its parameters. Its name is borrowed from the
  * subject. ERR_USAGE: unknown, or its parameters do not go together. */
 int subject_model(const struct subject *s, struct model *ret_model, struct err *err);

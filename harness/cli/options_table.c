@@ -116,7 +116,7 @@ static const struct option_info table[] = {
      BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
     {"jobs", 0, "N",
      "How many workers explore (default: one for each processor). The result does not depend on "
-     "it. Each takes 800 MB at most, mostly below 30 MB."
+     "it. Each takes 900 MB at most, mostly below 30 MB."
      " See docs/explorer.md.",
      BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
     {"resume", 0, "FILE",

@@ -5,6 +5,8 @@
 #include "faultinject/base/buf.h"
 #include "faultinject/base/hash.h"
 #include "faultinject/vfs.h"
+#include "harness/drive/image.h"
+#include "harness/drive/known.h"
 #include "harness/drive/memo.h"
 #include "harness/drive/watch.h"
 
@@ -28,10 +30,9 @@ struct examiner {
 	struct judge *judge;
 	struct history *history;
 	struct memo *memo;
-	struct observation *known; /* owned; memo values index it */
-	size_t known_count, known_cap, known_bytes, known_bytes_max;
-	uint32_t *known_by_id; /* owned; index + 1, 0 = empty; open addressing, power of two */
-	size_t known_by_id_cap;
+	struct known *known; /* owned; memo values index it */
+	size_t known_bytes_max;
+	struct digest_leaves *leaves;
 	struct judged *judged; /* owned; power of two */
 	size_t judged_count, judged_cap, judged_max;
 	uint32_t point; /* a number of the present one, from 1 */
@@ -45,7 +46,7 @@ struct examiner {
 	uint64_t point_recoveries, observed, hits;
 };
 
-enum { TABLE_SLOTS_MIN = 256 };
+enum { JUDGED_SLOTS_MIN = 256 };
 
 void examiner_isolate(struct examiner *e, struct isolate *isolate)
 {
@@ -81,74 +82,20 @@ static void leave(const struct examiner *e)
 		isolate_leave(e->isolate);
 }
 
-/* ---- known observations -------------------------------------------------------------------- */
-
-static uint32_t *known_slot(const struct examiner *e, uint64_t id)
-{
-	size_t mask = e->known_by_id_cap - 1, i = (size_t)id & mask;
-
-	while (e->known_by_id[i] != 0 && e->known[e->known_by_id[i] - 1].id != id)
-		i = (i + 1) & mask;
-	return &e->known_by_id[i];
-}
-
-static size_t observation_bytes(const struct observation *o)
-{
-	size_t bytes = sizeof *o;
-
-	for (size_t i = 0; i < o->probe_count; i++) {
-		const struct probe_result *r = &o->probes[i];
-		size_t cells = r->row_count * r->column_count;
-		bytes += sizeof *r + cells * (sizeof *r->cells + 1);
-		for (size_t k = 0; k < cells; k++)
-			bytes += r->cells[k] == NULL ? 0 : strlen(r->cells[k]) + 1;
-	}
-	return bytes;
-}
-
 static void forget(struct examiner *e)
 {
-	for (size_t i = 0; i < e->known_count; i++)
-		observation_release(&e->known[i]);
-	e->known_count = 0;
-	e->known_bytes = 0;
-	memset(e->known_by_id, 0, e->known_by_id_cap * sizeof *e->known_by_id);
+	known_forget(e->known);
 	memset(e->judged, 0, e->judged_cap * sizeof *e->judged);
 	e->judged_count = 0;
 	memo_free(e->memo);
 	e->memo = memo_create();
 }
 
-static void grow_known_by_id(struct examiner *e)
+static uint32_t keep_observation(struct examiner *e, struct observation *o)
 {
-	e->known_by_id_cap *= 2;
-	free(e->known_by_id);
-	e->known_by_id = xcalloc(e->known_by_id_cap, sizeof *e->known_by_id);
-	for (size_t i = 0; i < e->known_count; i++)
-		*known_slot(e, e->known[i].id) = (uint32_t)i + 1;
-}
-
-/* The index of an observation, which is taken over or, where an equal one is known, released. */
-static size_t keep_observation(struct examiner *e, struct observation *o)
-{
-	uint32_t *slot = known_slot(e, o->id);
-	uint64_t id = o->id;
-
-	if (*slot != 0) {
-		observation_release(o);
-		return *slot - 1;
-	}
-	size_t bytes = observation_bytes(o);
-	if (e->known_bytes + bytes > e->known_bytes_max && e->known_count > 0)
+	if (known_bytes(e->known) > e->known_bytes_max)
 		forget(e);
-	e->known_bytes += bytes;
-	e->known = xgrow(e->known, e->known_count, &e->known_cap, sizeof *e->known);
-	e->known[e->known_count++] = *o;
-	if (2 * e->known_count > e->known_by_id_cap)
-		grow_known_by_id(e);
-	else
-		*known_slot(e, id) = (uint32_t)e->known_count;
-	return e->known_count - 1;
+	return known_keep(e->known, o);
 }
 
 /* ---- examining ----------------------------------------------------------------------------- */
@@ -206,50 +153,86 @@ int examiner_recover(void *ctx, const struct explore_point *point, struct crashd
 	return 0;
 }
 
+/* Observes what `db` recovered. On an undecided disk (`disk`, not NULL) an image that was observed
+ * before is not observed again, and what is seen may be remembered. Returns the number of the
+ * observation. */
+static uint32_t observe(struct examiner *e, sqlite3 *db, struct crashdisk *disk,
+			struct observation *o, bool *ret_pure)
+{
+	uint32_t index = KNOWN_NONE;
+	struct image image = {0};
+	bool has_image = false;
+
+	*ret_pure = false;
+	if (disk != NULL)
+		crashdisk_log(disk, true);
+	enter(e);
+	sqlite3 *reader = observer_connect(&e->observer, db, o);
+	if (disk != NULL && reader != NULL)
+		has_image = image_look(e->subject, reader, disk, &image);
+	if (disk != NULL)
+		crashdisk_log(disk, false);
+	if (has_image)
+		index = known_by_image(e->known, image.hash);
+	struct digest_reuse reuse = {&image, e->leaves};
+	bool was_known = index != KNOWN_NONE;
+	if (reader != NULL && !was_known)
+		observer_read(&e->observer, reader, has_image ? &reuse : NULL, o);
+	observer_disconnect(db, reader, o);
+	leave(e);
+	uint64_t hash = image.hash;
+	image_release(&image);
+	if (disk != NULL)
+		*ret_pure = has_image && o->rc == 0 && crashdisk_log_pure(disk);
+	if (was_known) {
+		observation_release(o);
+		return index;
+	}
+	e->observed++;
+	if (watch_stopped()) {
+		observation_release(o);
+		return KNOWN_NONE;
+	}
+	index = keep_observation(e, o);
+	if (*ret_pure)
+		known_add_image(e->known, hash, index);
+	return index;
+}
+
 /* Recovers and observes on `storage`; `disk` is the same storage when it is undecided and what was
- * seen there may be remembered. Returns the number of the observation, or SIZE_MAX when it was
+ * seen there may be remembered. Returns the number of the observation, or KNOWN_NONE when it was
  * stopped. */
-static size_t observe_state(struct examiner *e, struct storage *storage, struct crashdisk *disk,
-			    uint64_t seed)
+static uint32_t observe_state(struct examiner *e, struct storage *storage, struct crashdisk *disk,
+			      uint64_t seed)
 {
 	struct observation o = {0};
+	uint32_t index = KNOWN_NONE;
+	uint64_t root = 0;
 
 	enter(e);
 	fi_vfs_boot(storage, seed, e->ix->trace->device);
 	sqlite3 *db = observer_recover(&e->observer, &o);
 	leave(e);
-	bool memorable = disk != NULL && db != NULL && !e->observer.one_connection;
-	uint64_t root = 0;
-	uint32_t hit = UINT32_MAX;
-	if (memorable) {
+	/* A failure may come from what the recovering connection had cached, which no look shows.
+	 */
+	if (db == NULL || e->observer.one_connection)
+		disk = NULL;
+	if (disk != NULL) {
 		root = fi_vfs_shm_hash();
-		hit = memo_find(e->memo, disk, root);
-		if (hit == UINT32_MAX)
-			crashdisk_log(disk, true);
+		index = memo_find(e->memo, disk, root);
+	}
+	if (index == KNOWN_NONE) {
+		bool pure;
+		index = observe(e, db, disk, &o, &pure);
+		if (pure)
+			memo_add(e->memo, disk, root, index);
+	} else {
+		e->hits++;
 	}
 	enter(e);
-	if (hit == UINT32_MAX)
-		observer_observe(&e->observer, db, &o);
-	if (disk != NULL)
-		crashdisk_log(disk, false);
 	observer_close(db);
 	leave(e);
 	ASSERT_OP(fi_vfs_open_count(), ==, 0);
-	if (hit != UINT32_MAX) {
-		e->hits++;
-		return hit;
-	}
-	e->observed++;
-	if (watch_stopped()) {
-		observation_release(&o);
-		return SIZE_MAX;
-	}
-	bool good = o.rc == 0;
-	size_t index = keep_observation(e, &o);
-	/* A failure may come from what the recovering connection had cached, which no look shows.
-	 */
-	if (memorable && good)
-		memo_add(e->memo, disk, root, (uint32_t)index);
 	return index;
 }
 
@@ -266,17 +249,20 @@ static int observe_position(void *ctx, uint64_t position, struct observation *re
 	crashdisk_open(disk, position, SIZE_MAX);
 	crashdisk_begin(disk, &choice);
 	fi_vfs_boot(crashdisk_storage(disk), boot_seed(e, position), e->ix->trace->device);
-	memset(ret, 0, sizeof *ret);
-	sqlite3 *db = observer_recover(&e->observer, ret);
-	observer_observe(&e->observer, db, ret);
+	struct observation o = {0};
+	sqlite3 *db = observer_recover(&e->observer, &o);
+	bool pure;
+	uint32_t index =
+	    observe(e, db, db == NULL || e->observer.one_connection ? NULL : disk, &o, &pure);
 	observer_close(db);
 	choice_release(&choice);
 	crashdisk_free(disk);
-	if (watch_stopped()) {
-		observation_release(ret);
+	if (index == KNOWN_NONE)
 		return err_set(err, ERR_INTERRUPTED, "stopped while the history was read");
-	}
-	judge_learn(e->judge, ret);
+	judge_learn(e->judge, known_at(e->known, index));
+	*ret = *known_at(e->known, index);
+	ret->probes = NULL; /* these stay with the examiner */
+	ret->probe_count = 0;
 	return 0;
 }
 
@@ -295,9 +281,8 @@ static struct judge *create_judge(const struct subject *s, bool show_data)
 						  s->batches[i].count_column};
 	for (size_t i = 0; i < s->order_count; i++)
 		orders[i] = (struct judge_order){s->orders[i].table, s->orders[i].column};
-	schemas[0] = "main";
-	for (size_t i = 0; i < s->attached_count; i++)
-		schemas[i + 1] = s->attached[i].name;
+	for (size_t i = 0; i < 1 + s->attached_count; i++)
+		schemas[i] = subject_schema(s, i);
 	struct judge_config config = {
 	    .invariants = invariants,
 	    .invariant_count = s->invariant_count,
@@ -333,9 +318,10 @@ int examiner_create(const struct subject *subject, const struct trace_index *ix,
 	e->ix = ix;
 	e->grade = GRADE_DURABLE;
 	e->memo = memo_create();
-	e->judged_cap = e->known_by_id_cap = TABLE_SLOTS_MIN;
+	e->known = known_create();
+	e->leaves = digest_leaves_create();
+	e->judged_cap = JUDGED_SLOTS_MIN;
 	e->judged = xcalloc(e->judged_cap, sizeof *e->judged);
-	e->known_by_id = xcalloc(e->known_by_id_cap, sizeof *e->known_by_id);
 	e->point = 1;
 	examiner_bound(e, EXAMINE_KNOWN_BYTES_MAX, EXAMINE_JUDGED_MAX);
 	e->judge = create_judge(subject, show_data);
@@ -358,10 +344,8 @@ void examiner_free(struct examiner *e)
 {
 	if (e == NULL)
 		return;
-	for (size_t i = 0; i < e->known_count; i++)
-		observation_release(&e->known[i]);
-	free(e->known);
-	free(e->known_by_id);
+	known_free(e->known);
+	digest_leaves_free(e->leaves);
 	free(e->judged);
 	for (size_t i = 0; i < e->finding_count; i++)
 		free(e->findings[i].answers);
@@ -408,7 +392,7 @@ static void grow_judged(struct examiner *e)
 
 /* Judges an observation at a promise. *ret_verdicts is 0 when that was done before and nothing in
  * it is news for the present crash point: it found nothing, or the point has its verdicts. */
-static const struct judged *judge_state(struct examiner *e, size_t index, uint64_t promise,
+static const struct judged *judge_state(struct examiner *e, uint32_t index, uint64_t promise,
 					size_t *ret_verdicts)
 {
 	struct judged *slot = judged_slot(e->judged, e->judged_cap, index, promise);
@@ -430,7 +414,7 @@ static const struct judged *judge_state(struct examiner *e, size_t index, uint64
 	slot->promise = promise;
 	slot->point = e->point;
 	*ret_verdicts =
-	    judge_observation(e->judge, e->history, promise, &e->known[index], e->verdicts,
+	    judge_observation(e->judge, e->history, promise, known_at(e->known, index), e->verdicts,
 			      JUDGE_VERDICTS_MAX, &slot->grade, &slot->lost);
 	slot->has_verdicts = *ret_verdicts > 0;
 	return slot;
@@ -491,7 +475,7 @@ int examiner_examine(void *ctx, const struct explore_point *point, struct crashd
 	if (e->isolate != NULL)
 		e->isolate->again = (struct isolate_again){
 		    point->again.happened, point->again.position, point->again.cut_bytes};
-	size_t index =
+	uint32_t index =
 	    observe_state(e, crashdisk_storage(disk), point->again.happened ? NULL : disk,
 			  boot_seed_again(e, point->position, &point->again));
 	if (choice->diverged)
@@ -500,7 +484,8 @@ int examiner_examine(void *ctx, const struct explore_point *point, struct crashd
 		*ret_next = EXPLORE_STOP_ALL; /* half an observation says nothing */
 		return 0;
 	}
-	e->last = (struct examined){.outcome = e->known[index].id, .grade = GRADE_DURABLE};
+	e->last =
+	    (struct examined){.outcome = known_at(e->known, index)->id, .grade = GRADE_DURABLE};
 	for (size_t i = 0; i < point->promise_count; i++) {
 		size_t verdicts;
 		const struct judged *j = judge_state(e, index, point->promises[i], &verdicts);
@@ -526,12 +511,13 @@ int examiner_examine_storage(struct examiner *e, struct storage *storage, uint64
 			     uint64_t promise, uint64_t *ret_outcome, enum grade *ret_grade,
 			     uint64_t *ret_lost, struct err *err)
 {
-	size_t index = observe_state(e, storage, NULL, boot_seed(e, position)), verdicts;
+	size_t verdicts;
+	uint32_t index = observe_state(e, storage, NULL, boot_seed(e, position));
 
-	if (index == SIZE_MAX)
+	if (index == KNOWN_NONE)
 		return err_set(err, ERR_INTERRUPTED, "stopped");
 	const struct judged *j = judge_state(e, index, promise, &verdicts);
-	*ret_outcome = e->known[index].id;
+	*ret_outcome = known_at(e->known, index)->id;
 	*ret_grade = j->grade;
 	*ret_lost = j->lost;
 	return 0;

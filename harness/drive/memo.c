@@ -138,10 +138,9 @@ void memo_add(struct memo *m, struct crashdisk *disk, uint64_t root, uint32_t va
 {
 	const struct crashdisk_look *looks;
 	const uint64_t *answers;
-	bool pure;
-	size_t count = crashdisk_log_entries(disk, &looks, &answers, &pure);
+	size_t count = crashdisk_log_entries(disk, &looks, &answers);
 
-	if (!pure || m->node_count + count + 1 > MEMO_NODES_MAX)
+	if (m->node_count + count + 1 > MEMO_NODES_MAX)
 		return;
 	uint32_t from = MEMO_NONE;
 	uint64_t answer = root;

@@ -26,8 +26,8 @@ void memo_free(struct memo *m); /* accepts NULL */
  * the files (the WAL index). */
 uint32_t memo_find(struct memo *m, struct crashdisk *disk, uint64_t root);
 
-/* Stores `value` under the log that the disk kept while it was observed; no effect when the log is
- * not pure. */
+/* Stores `value` under the log that the disk kept while it was observed, which must be pure
+ * (crashdisk_log_pure()). */
 void memo_add(struct memo *m, struct crashdisk *disk, uint64_t root, uint32_t value);
 
 #endif

@@ -1,11 +1,4 @@
-/*
- * See observe.h.
- *
- * The digest of a file covers what SQL can see and nothing of how pages lie: the schema rows
- * without root pages, sorted by type and name; user_version and application_id; of each table all
- * rows in the order of its b-tree (NOT INDEXED, so that no covering index stands in for the
- * table), with the rowid where there is one. Virtual tables are covered by their shadow tables.
- */
+/* See observe.h. */
 #include "harness/drive/observe.h"
 
 #include "faultinject/base/assert.h"
@@ -20,23 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-enum { DIGEST_CHUNK_SIZE = 1 << 20 };
-
-char *quote_identifier(const char *name)
-{
-	struct buf b;
-
-	buf_init(&b);
-	buf_put_u8(&b, '"');
-	for (; *name != '\0'; name++) {
-		if (*name == '"')
-			buf_put_u8(&b, '"');
-		buf_put_u8(&b, (uint8_t)*name);
-	}
-	buf_append(&b, "\"", 2);
-	return (char *)b.data;
-}
 
 /* locking_mode changes how the first read recovers; some pragmas take effect only before the
  * database exists; then the others. */
@@ -60,11 +36,6 @@ void observer_configure(void)
 	sqlite_memory_configure();
 }
 
-static const char *schema_name(const struct subject *s, size_t file)
-{
-	return file == 0 ? "main" : s->attached[file - 1].name;
-}
-
 void observer_init(struct observer *o, const struct subject *subject,
 		   const struct probe_list *probes)
 {
@@ -84,8 +55,7 @@ void observer_init(struct observer *o, const struct subject *subject,
 			    strcasecmp(p->value, "exclusive") == 0)
 				o->one_connection = true;
 			for (size_t f = 0; f < 1 + subject->attached_count; f++) {
-				char *schema = quote_identifier(
-				    f == 0 ? "main" : subject->attached[f - 1].name);
+				char *schema = quote_identifier(subject_schema(subject, f));
 				/* A hyphen in a value (UTF-16le) needs quotes; a number may not
 				 * have them. */
 				const char *quote = isalpha((unsigned char)p->value[0]) ? "'" : "";
@@ -103,7 +73,7 @@ void observer_init(struct observer *o, const struct subject *subject,
 	o->read_count = 1 + subject->attached_count;
 	o->read_sql = xcalloc(o->read_count, sizeof *o->read_sql);
 	for (size_t f = 0; f < o->read_count; f++) {
-		char *schema = quote_identifier(schema_name(subject, f));
+		char *schema = quote_identifier(subject_schema(subject, f));
 		o->read_sql[f] = xasprintf("PRAGMA %.200s.schema_version", schema);
 		free(schema);
 	}
@@ -125,19 +95,6 @@ void observer_release(struct observer *o)
 	memset(o, 0, sizeof *o);
 }
 
-/* Keeps the first failure. */
-static int fail(struct observation *o, sqlite3 *db, int rc, const char *what)
-{
-	if (o->rc == 0) {
-		o->rc = db == NULL ? rc : sqlite3_extended_errcode(db);
-		if (o->rc == 0)
-			o->rc = rc;
-		(void)snprintf(o->failed, sizeof o->failed, "%s: %s", what,
-			       db == NULL ? sqlite3_errstr(rc) : sqlite3_errmsg(db));
-	}
-	return rc;
-}
-
 /* Runs a statement to its end; rows are dropped. */
 static int run_sql(sqlite3 *db, const char *sql, struct observation *o)
 {
@@ -145,11 +102,11 @@ static int run_sql(sqlite3 *db, const char *sql, struct observation *o)
 	int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
 
 	if (rc != SQLITE_OK)
-		return fail(o, db, rc, sql);
+		return observation_fail(o, db, rc, sql);
 	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
 		;
 	if (rc != SQLITE_DONE)
-		(void)fail(o, db, rc, sql);
+		(void)observation_fail(o, db, rc, sql);
 	(void)sqlite3_finalize(stmt);
 	return rc == SQLITE_DONE ? 0 : rc;
 }
@@ -162,7 +119,7 @@ static int open_database(const struct observer *o, sqlite3 **ret_db, struct obse
 	    sqlite3_open_v2(s->database, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
 
 	if (rc != SQLITE_OK) {
-		(void)fail(ret, db, rc, "open");
+		(void)observation_fail(ret, db, rc, "open");
 		goto out;
 	}
 	(void)sqlite3_extended_result_codes(db, 1);
@@ -174,7 +131,7 @@ static int open_database(const struct observer *o, sqlite3 **ret_db, struct obse
 		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 1, NULL);
 		rc = sqlite3_load_extension(db, s->loads[i], NULL, &message);
 		if (rc != SQLITE_OK)
-			(void)fail(ret, db, rc, "load extension");
+			(void)observation_fail(ret, db, rc, "load extension");
 		sqlite3_free(message);
 	}
 	for (size_t i = 0; i < s->attached_count && rc == SQLITE_OK; i++) {
@@ -230,181 +187,6 @@ void observer_close(sqlite3 *db)
 	}
 }
 
-/* ---- digests ------------------------------------------------------------------------------- */
-
-/* A running digest: chunks are folded into 128 bits when the buffer is full. */
-struct digester {
-	struct buf buf;
-	struct digest folded;
-};
-
-static void digest_fold(struct digester *d)
-{
-	buf_append(&d->buf, &d->folded, sizeof d->folded);
-	d->folded = hash128(d->buf.data, d->buf.size);
-	buf_clear(&d->buf);
-}
-
-static void digest_add(struct digester *d, const void *data, size_t size)
-{
-	uint64_t n = size;
-
-	buf_append(&d->buf, &n, sizeof n);
-	buf_append(&d->buf, data, size);
-	if (d->buf.size > DIGEST_CHUNK_SIZE)
-		digest_fold(d);
-}
-
-static void digest_value(struct digester *d, sqlite3_value *v)
-{
-	int type = sqlite3_value_type(v);
-
-	buf_put_u8(&d->buf, (uint8_t)type);
-	switch (type) {
-	case SQLITE_INTEGER: {
-		sqlite3_int64 i = sqlite3_value_int64(v);
-		buf_append(&d->buf, &i, sizeof i);
-		break;
-	}
-	case SQLITE_FLOAT: {
-		double x = sqlite3_value_double(v);
-		buf_append(&d->buf, &x, sizeof x);
-		break;
-	}
-	case SQLITE_NULL:
-		break;
-	default: {
-		const void *p = sqlite3_value_blob(v);
-		digest_add(d, p == NULL ? "" : p, (size_t)sqlite3_value_bytes(v));
-		break;
-	}
-	}
-}
-
-/* Digests every row of a statement, with a separator between rows, and finalises it. `rc` is what
- * preparing it gave. */
-static int digest_statement(sqlite3 *db, sqlite3_stmt *stmt, int rc, const char *sql,
-			    struct digester *d, struct observation *o)
-{
-	if (rc != SQLITE_OK)
-		return fail(o, db, rc, sql);
-	int columns = sqlite3_column_count(stmt);
-	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		for (int i = 0; i < columns; i++)
-			digest_value(d, sqlite3_column_value(stmt, i));
-		digest_add(d, "row", 3);
-	}
-	if (rc != SQLITE_DONE)
-		(void)fail(o, db, rc, sql);
-	(void)sqlite3_finalize(stmt);
-	return rc == SQLITE_DONE ? 0 : rc;
-}
-
-static int digest_rows(sqlite3 *db, const char *sql, struct digester *d, struct observation *o)
-{
-	sqlite3_stmt *stmt = NULL;
-	int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-
-	return digest_statement(db, stmt, rc, sql, d, o);
-}
-
-/* The rows of a table with its rowid. All three names of the rowid are read, because columns may
- * hide some of them; a WITHOUT ROWID table has none, and SQLite says so when it prepares. */
-static int digest_table(sqlite3 *db, const char *schema, const char *table, struct digester *d,
-			struct observation *o)
-{
-	char *quoted = quote_identifier(schema), *name = quote_identifier(table);
-	char *sql =
-	    sqlite3_mprintf("SELECT _rowid_, rowid, oid, * FROM %s.%s NOT INDEXED", quoted, name);
-	sqlite3_stmt *stmt = NULL;
-	int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-
-	if (rc == SQLITE_ERROR) {
-		sqlite3_free(sql);
-		sql = sqlite3_mprintf("SELECT * FROM %s.%s NOT INDEXED", quoted, name);
-		rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-	}
-	rc = digest_statement(db, stmt, rc, sql, d, o);
-	sqlite3_free(sql);
-	free(quoted);
-	free(name);
-	return rc;
-}
-
-struct table_list {
-	char **names;
-	size_t count, cap;
-};
-
-/* The ordinary tables of a schema in name order. */
-static int list_tables(sqlite3 *db, const char *schema, struct table_list *list,
-		       struct observation *o)
-{
-	char *quoted = quote_identifier(schema);
-	char *sql = sqlite3_mprintf("SELECT name, sql FROM %s.sqlite_schema WHERE type = 'table' "
-				    "ORDER BY name",
-				    quoted);
-	sqlite3_stmt *stmt = NULL;
-	int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-
-	if (rc != SQLITE_OK) {
-		(void)fail(o, db, rc, "read schema");
-		goto out;
-	}
-	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		const char *text = (const char *)sqlite3_column_text(stmt, 1);
-		const char *name = (const char *)sqlite3_column_text(stmt, 0);
-		if (name == NULL || (text != NULL && strncasecmp(text, "CREATE VIRTUAL", 14) == 0))
-			continue;
-		list->names = xgrow(list->names, list->count, &list->cap, sizeof *list->names);
-		list->names[list->count++] = xstrdup(name);
-	}
-	if (rc != SQLITE_DONE)
-		(void)fail(o, db, rc, "read schema");
-	else
-		rc = 0;
-out:
-	(void)sqlite3_finalize(stmt);
-	sqlite3_free(sql);
-	free(quoted);
-	return rc;
-}
-
-static void digest_file(sqlite3 *db, const char *schema, struct observed_file *ret,
-			struct observation *o)
-{
-	struct digester d = {0};
-	struct table_list tables = {0};
-	char *quoted = quote_identifier(schema);
-	char *sql = sqlite3_mprintf("SELECT type, name, tbl_name, sql FROM %s.sqlite_schema "
-				    "ORDER BY type, name, tbl_name",
-				    quoted);
-	int rc = digest_rows(db, sql, &d, o);
-
-	sqlite3_free(sql);
-	digest_fold(&d);
-	ret->schema = d.folded;
-	static const char *const values[] = {"user_version", "application_id"};
-	for (size_t i = 0; i < 2 && rc == 0; i++) {
-		sql = sqlite3_mprintf("PRAGMA %s.%s", quoted, values[i]);
-		rc = digest_rows(db, sql, &d, o);
-		sqlite3_free(sql);
-	}
-	if (rc == 0)
-		rc = list_tables(db, schema, &tables, o);
-	for (size_t i = 0; i < tables.count && rc == 0; i++) {
-		digest_add(&d, tables.names[i], strlen(tables.names[i]));
-		rc = digest_table(db, schema, tables.names[i], &d, o);
-	}
-	digest_fold(&d);
-	ret->state = d.folded;
-	for (size_t i = 0; i < tables.count; i++)
-		free(tables.names[i]);
-	free(tables.names);
-	buf_release(&d.buf);
-	free(quoted);
-}
-
 /* ---- probes -------------------------------------------------------------------------------- */
 
 static void run_probe(sqlite3 *db, const char *sql, struct probe_result *r)
@@ -458,7 +240,7 @@ static void identify(struct observation *o)
 	o->id = h;
 }
 
-void observer_observe(const struct observer *o, sqlite3 *recovered, struct observation *ret)
+sqlite3 *observer_connect(const struct observer *o, sqlite3 *recovered, struct observation *ret)
 {
 	const struct subject *s = o->subject;
 	sqlite3 *db = recovered;
@@ -466,27 +248,51 @@ void observer_observe(const struct observer *o, sqlite3 *recovered, struct obser
 	ret->file_count = 1 + s->attached_count;
 	ASSERT_OP(ret->file_count, <=, OBSERVED_FILES_MAX);
 	if (ret->rc != 0 || recovered == NULL)
-		goto out;
+		return NULL;
 	for (size_t i = o->pragma_early_count; i < o->pragma_count; i++)
 		if (run_sql(recovered, o->pragma_sql[i], ret) != 0)
-			goto out;
+			return NULL;
 	if (!o->one_connection && open_database(o, &db, ret) != 0)
-		goto out;
+		return NULL;
 	for (size_t i = 0; i < s->open_count; i++)
 		if (run_sql(db, s->open[i], ret) != 0)
-			goto close;
+			goto failed;
+	for (size_t i = 0; i < o->read_count; i++)
+		if (run_sql(db, o->read_sql[i], ret) != 0)
+			goto failed;
+	return db;
+failed:
+	if (db != recovered)
+		observer_close(db);
+	return NULL;
+}
+
+void observer_read(const struct observer *o, sqlite3 *db, const struct digest_reuse *reuse,
+		   struct observation *ret)
+{
 	for (size_t f = 0; f < ret->file_count && ret->rc == 0; f++)
-		digest_file(db, schema_name(s, f), &ret->files[f], ret);
+		digest_file(db, subject_schema(o->subject, f), f, reuse, ret);
 	if (ret->rc == 0 && o->probes != NULL && o->probes->count > 0) {
 		ret->probe_count = o->probes->count;
 		ret->probes = xcalloc(ret->probe_count, sizeof *ret->probes);
 		for (size_t i = 0; i < ret->probe_count; i++)
 			run_probe(db, o->probes->items[i].sql, &ret->probes[i]);
 	}
-close:
+}
+
+void observer_disconnect(sqlite3 *recovered, sqlite3 *db, struct observation *ret)
+{
 	if (db != recovered)
 		observer_close(db);
-out:
 	ret->hung = fi_vfs_call_count() > OBSERVE_CALLS_MAX || watch_hung();
 	identify(ret);
+}
+
+void observer_observe(const struct observer *o, sqlite3 *recovered, struct observation *ret)
+{
+	sqlite3 *db = observer_connect(o, recovered, ret);
+
+	if (db != NULL)
+		observer_read(o, db, NULL, ret);
+	observer_disconnect(recovered, db, ret);
 }

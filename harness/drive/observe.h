@@ -16,6 +16,7 @@
 
 #include "faultinject/base/err.h"
 #include "harness/case/subject.h"
+#include "harness/drive/digest.h"
 #include "harness/judge/observation.h"
 
 enum {
@@ -51,14 +52,22 @@ void observer_pragmas_first(struct observer *o);
 struct sqlite3 *observer_recover(const struct observer *o, struct observation *ret);
 
 /* Applies the application's pragmas on `recovered`, the connection that recovered, and observes
- * what there is. The caller releases *ret;
+ * what there is: connect, read and disconnect. The caller releases *ret;
  * a failure of SQLite is part of the observation, not an error. */
 void observer_observe(const struct observer *o, struct sqlite3 *recovered, struct observation *ret);
 
+/* The parts of it. The pragmas, then a connection that has read from each schema, so that what it
+ * will see is settled. NULL when that failed, or there was a finding before; *ret says which. */
+struct sqlite3 *observer_connect(const struct observer *o, struct sqlite3 *recovered,
+				 struct observation *ret);
+/* Digests and probes: a function of the pages that the connection sees. `reuse` (may be NULL): what
+ * is known of pages that did not change; results do not depend on it. */
+void observer_read(const struct observer *o, struct sqlite3 *db, const struct digest_reuse *reuse,
+		   struct observation *ret);
+/* Ends the observation, also after a failure; `db` as observer_connect() returned it. */
+void observer_disconnect(struct sqlite3 *recovered, struct sqlite3 *db, struct observation *ret);
+
 /* Closes a connection without checkpointing. NULL is accepted. */
 void observer_close(struct sqlite3 *db);
-
-/* SQL identifiers in double quotes; owned by the caller (free()). */
-char *quote_identifier(const char *name);
 
 #endif

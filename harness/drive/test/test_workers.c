@@ -10,7 +10,7 @@
 #include "faultinject/vfs.h"
 #include "harness/drive/gate.h"
 #include "harness/drive/isolate.h"
-#include "harness/drive/record.h"
+#include "harness/drive/test/record_help.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -84,23 +84,12 @@ static int add_function(sqlite3 *db, char **message, const struct sqlite3_api_ro
 
 /* ---- running it ---------------------------------------------------------------------------- */
 
-struct recorded {
-	struct scenario *scenario;
-	struct case_list cases;
-	struct subject *subject;
-	struct trace *trace;
-};
-
 /* Both tables are in pages of their own, so that half a transaction can be there; only then are
  * there as many rows in one as not in the other, which no recorded state has. */
 static void record(const char *how, struct recorded *ret)
 {
-	struct err err = ERR_INIT;
-	struct case_options options = {.default_require = GRADE_CORRUPT};
-	char *skip = NULL;
 	struct buf text;
 
-	memset(ret, 0, sizeof *ret);
 	buf_init(&text);
 	buf_printf(&text,
 		   "-- @scenario half transactions\n"
@@ -116,23 +105,8 @@ static void record(const char *how, struct recorded *ret)
 		   "-- @invariant \"it comes back\"\n"
 		   "%s;\n",
 		   how);
-	if (scenario_parse("half.sql", buf_str(&text), text.size, NULL, &ret->scenario, &err) != 0)
-		fail_msg("%s", err.message);
-	assert_int_equal(
-	    scenario_cases(ret->scenario, "half.sql", NULL, &options, &ret->cases, &err), 0);
-	ret->subject = subject_from_scenario(ret->scenario, &ret->cases.items[0], 1);
-	if (record_case(ret->scenario, &ret->cases.items[0], ret->subject, &ret->trace, &skip,
-			&err) != 0)
-		fail_msg("%s", err.message);
+	record_text(buf_str(&text), ret);
 	buf_release(&text);
-}
-
-static void recorded_release(struct recorded *r)
-{
-	trace_free(r->trace);
-	subject_free(r->subject);
-	case_list_release(&r->cases);
-	scenario_free(r->scenario);
 }
 
 #define WHEN_HALF(how)                                                                             \
