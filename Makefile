@@ -73,6 +73,10 @@ check-long: bootstrap ## what takes half an hour: a million recoveries of sound 
 	python3 .ci/check-long --build $(BUILD)
 	python3 .ci/check-long --build $(BUILD) --depth 2 --recoveries 200000 --seeds 4
 	python3 harness/cli/test/models_test.py $(BUILD)/plugpull --long
+	python3 harness/cli/test/matrix_test.py $(BUILD)/plugpull --long
+	$(BUILD)/plugpull mutate scenarios/
+	python3 .ci/sqlite-versions --into $(BUILD)/sqlite
+	python3 .ci/sqlite-history --check --build $(BUILD)
 	python3 .ci/mutants
 
 bench: bootstrap ## the numbers, against other ways to get them; see docs/benchmarks.md

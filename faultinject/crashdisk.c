@@ -253,6 +253,10 @@ const struct candidates *crashdisk_run_candidates(struct crashdisk *cd, uint32_t
 
 	if (rs->candidates_point != cd->point || rs->candidates_t != ri->t) {
 		crashdisk_candidates(cd, inode, ri->t, sector, &rs->candidates);
+		if (cd->model.defect == MODEL_DISK_FORGETS &&
+		    rs->candidates.low < rs->candidates.high)
+			rs->candidates.base =
+			    &rs->candidates.sector->versions[rs->candidates.low++];
 		rs->candidates_point = cd->point;
 		rs->candidates_t = ri->t;
 	}

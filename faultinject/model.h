@@ -71,6 +71,14 @@ struct model {
 	uint8_t no_psow;	 /* D9: a partial overwrite may damage its sector: 0 or 1 */
 	uint8_t sector;		 /* D2: index into the parameter's words; 0 = the trace's device */
 	uint64_t seed;		 /* of garbage (D6, D9) */
+	uint8_t defect;		 /* enum model_defect */
+};
+
+/* Planted defects of the disk and of the search over it, which the accounting must notice. */
+enum model_defect {
+	MODEL_SOUND,
+	MODEL_DISK_FORGETS, /* the oldest content of a sector that has several is never shown */
+	MODEL_SEARCH_SKIPS, /* a branch in five is dropped */
 };
 
 /* The words of one parameter; the first is what strict-posix has. */

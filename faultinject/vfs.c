@@ -151,9 +151,11 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int 
 					   SQLITE_OPEN_WAL)) != 0;
 	}
 	f->read_only = (flags & SQLITE_OPEN_READONLY) != 0;
+	f->is_wal = (flags & SQLITE_OPEN_WAL) != 0;
 	f->process = fi_machine.storage->actor.process;
 	f->psow = (fi_machine.device.characteristics & SQLITE_IOCAP_POWERSAFE_OVERWRITE) != 0;
-	if (is_database && (flags & SQLITE_OPEN_URI) != 0)
+	if (is_database && (flags & SQLITE_OPEN_URI) != 0 &&
+	    sqlite3_libversion_number() >= 3007010) /* what first knew psow */
 		f->psow = sqlite3_uri_boolean(path, "psow", f->psow) != 0;
 	if (is_database && !is_private)
 		fi_vfs_node_attach(f);
@@ -164,14 +166,28 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int 
 	return SQLITE_OK;
 }
 
+static bool is_journal(const char *path)
+{
+	static const char suffix[] = "-journal";
+	size_t size = strlen(path), suffix_size = sizeof suffix - 1;
+
+	return size > suffix_size && strcmp(path + size - suffix_size, suffix) == 0;
+}
+
 static int vfs_delete(sqlite3_vfs *vfs, const char *path, int dirsync)
 {
 	struct storage *s = fi_machine.storage;
 	int rc = vfs_enter();
 
 	(void)vfs;
+	if (rc == SQLITE_OK && fi_machine.defect == FI_VFS_JOURNAL_STAYS && is_journal(path))
+		return SQLITE_OK;
 	if (rc == SQLITE_OK)
 		rc = fi_vfs_result(NULL, s->ops->unlink(s, path), SQLITE_IOERR_DELETE);
+	/* What os_unix made of a file that was not there before 3.7.15, and what the pager of that
+	 * time needs: it deletes a log without asking whether there is one. */
+	if (rc == SQLITE_IOERR_DELETE_NOENT && sqlite3_libversion_number() < 3007015)
+		rc = SQLITE_OK;
 	if (rc == SQLITE_OK && (dirsync & 1) != 0)
 		rc = fi_vfs_result(NULL, fi_vfs_dirsync(path), SQLITE_IOERR_DIR_FSYNC);
 	return rc;
@@ -402,8 +418,11 @@ void fi_vfs_boot(struct storage *s, uint64_t seed, struct trace_device device)
 	m->written = false;
 	m->last_errno = 0;
 	m->syncs_ignored = false;
+	m->defect = FI_VFS_SOUND;
 	prng_init(&m->random, seed, "vfs");
 	sqlite3_randomness(0, NULL);
+	if (sqlite3_libversion_number() < 3008005) /* where that did nothing */
+		(void)sqlite3_test_control(SQLITE_TESTCTRL_PRNG_RESET);
 }
 
 struct trace_device fi_vfs_default_device(void)
@@ -427,6 +446,11 @@ void fi_vfs_call_limit(uint64_t max)
 void fi_vfs_ignore_syncs(void)
 {
 	fi_machine.syncs_ignored = true;
+}
+
+void fi_vfs_plant(enum fi_vfs_defect defect)
+{
+	fi_machine.defect = (int)defect;
 }
 
 unsigned fi_vfs_open_count(void)

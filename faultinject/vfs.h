@@ -48,6 +48,17 @@ void fi_vfs_call_limit(uint64_t max);
 /* Until the next boot, xSync answers that all is well and does nothing: a planted defect. */
 void fi_vfs_ignore_syncs(void);
 
+/* Other planted defects, one at a time and until the next boot: what a broken file system, or a
+ * broken VFS, could do to the program that recovers. */
+enum fi_vfs_defect {
+	FI_VFS_SOUND,
+	FI_VFS_JOURNAL_STAYS, /* xDelete of a rollback journal answers OK and deletes nothing */
+	FI_VFS_LOG_VANISHES,  /* xClose of a WAL cuts the file to nothing */
+	FI_VFS_READ_ONLY,     /* xWrite to a database or its WAL is refused (SQLITE_READONLY) */
+	FI_VFS_LOCK_STAYS,    /* a lock that shuts others out is kept until its handle is closed */
+};
+void fi_vfs_plant(enum fi_vfs_defect defect);
+
 /* Handles open now; a driver checks for 0 at the end of a run. */
 unsigned fi_vfs_open_count(void);
 

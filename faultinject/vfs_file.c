@@ -103,10 +103,12 @@ static int method_close(sqlite3_file *file)
 	struct vfs_file *f = of(file);
 
 	(void)vfs_enter();
+	if (f->is_wal && fi_machine.defect == FI_VFS_LOG_VANISHES)
+		(void)file_resize(f, 0);
 	if (f->node != NULL) {
 		if (f->is_shm_mapped)
 			(void)fi_vfs_shm_unmap(file, 0);
-		(void)fi_vfs_unlock(file, SQLITE_LOCK_NONE);
+		fi_vfs_unlock_all(f);
 		fi_vfs_node_detach(f);
 	}
 	free(f->memory);
@@ -138,6 +140,9 @@ static int method_write(sqlite3_file *file, const void *data, int size, sqlite3_
 	int rc = vfs_enter();
 
 	fi_machine.written = true;
+	if (rc == SQLITE_OK && fi_machine.defect == FI_VFS_READ_ONLY &&
+	    (f->node != NULL || f->is_wal))
+		return SQLITE_READONLY;
 	if (rc == SQLITE_OK)
 		rc = fi_vfs_result(f, file_put(f, (uint64_t)offset, data, (size_t)size),
 				   SQLITE_IOERR_WRITE);

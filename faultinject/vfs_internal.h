@@ -36,6 +36,7 @@ struct vfs_file {
 	uint32_t inode;		      /* 0: private */
 	uint16_t process;	      /* the actor that opened it */
 	bool read_only;
+	bool is_wal;
 	bool dirsync_due; /* UNIXFILE_DIRSYNC */
 	bool psow;	  /* UNIXFILE_PSOW */
 	bool persist_wal; /* UNIXFILE_PERSIST_WAL */
@@ -70,6 +71,7 @@ struct vfs_machine {
 	uint64_t call_count, call_max;
 	bool written; /* since boot: some file */
 	bool syncs_ignored;
+	int defect; /* enum fi_vfs_defect */
 	unsigned open_count;
 	int last_errno;
 	struct vfs_node *buckets[VFS_NODE_BUCKETS];
@@ -109,6 +111,8 @@ extern const sqlite3_io_methods fi_vfs_methods;
 
 int fi_vfs_lock(sqlite3_file *file, int level);
 int fi_vfs_unlock(sqlite3_file *file, int level);
+/* Gives up all locks of a handle that is being closed, whatever is planted. */
+void fi_vfs_unlock_all(struct vfs_file *f);
 int fi_vfs_check_reserved(sqlite3_file *file, int *ret_reserved);
 
 int fi_vfs_shm_map(sqlite3_file *file, int region, int size, int extend,

@@ -21,6 +21,7 @@
  * out until the caller tries again or gives up. As in os_unix of SQLite 3.40.1, that is so on the
  * way from SHARED too; later versions take PENDING only on the way from RESERVED.
  */
+#include "faultinject/vfs.h"
 #include "faultinject/vfs_internal.h"
 
 #include "faultinject/base/assert.h"
@@ -116,15 +117,8 @@ int fi_vfs_lock(sqlite3_file *file, int level)
 	}
 }
 
-/* Releasing works also when the call limit is exceeded. */
-int fi_vfs_unlock(sqlite3_file *file, int level)
+static void unlock(struct vfs_file *f, int level)
 {
-	struct vfs_file *f = (struct vfs_file *)file;
-	int rc = vfs_enter();
-
-	if (f->node == NULL || f->lock <= level)
-		return rc;
-	ASSERT_OP(level, <=, SQLITE_LOCK_SHARED);
 	if (f->lock > SQLITE_LOCK_SHARED) {
 		if (level == SQLITE_LOCK_SHARED)
 			fi_vfs_note_lock(f, false, OP_LOCK_SHARED, OP_SHARED_FIRST, OP_SHARED_SIZE);
@@ -138,7 +132,27 @@ int fi_vfs_unlock(sqlite3_file *file, int level)
 			fi_vfs_note_lock(f, true, 0, 0, 0);
 		f->lock = SQLITE_LOCK_NONE;
 	}
+}
+
+/* Releasing works also when the call limit is exceeded. */
+int fi_vfs_unlock(sqlite3_file *file, int level)
+{
+	struct vfs_file *f = (struct vfs_file *)file;
+	int rc = vfs_enter();
+
+	if (f->node == NULL || f->lock <= level)
+		return rc;
+	ASSERT_OP(level, <=, SQLITE_LOCK_SHARED);
+	if (fi_machine.defect == FI_VFS_LOCK_STAYS && f->lock == SQLITE_LOCK_EXCLUSIVE)
+		return rc;
+	unlock(f, level);
 	return rc;
+}
+
+void fi_vfs_unlock_all(struct vfs_file *f)
+{
+	if (f->lock > SQLITE_LOCK_NONE)
+		unlock(f, SQLITE_LOCK_NONE);
 }
 
 int fi_vfs_check_reserved(sqlite3_file *file, int *ret_reserved)

@@ -127,8 +127,10 @@ int fi_vfs_shm_lock(sqlite3_file *file, int offset, int count, int flags)
 
 	ASSERT(offset >= 0 && count >= 1 && offset + count <= SQLITE_SHM_NLOCK);
 	ASSERT(count == 1 || !shared);
-	if ((flags & SQLITE_SHM_UNLOCK) != 0)
+	if ((flags & SQLITE_SHM_UNLOCK) != 0 && (shared || fi_machine.defect != FI_VFS_LOCK_STAYS))
 		release(f, offset, count, shared);
+	else if ((flags & SQLITE_SHM_UNLOCK) != 0)
+		return rc;
 	else if (rc == SQLITE_OK)
 		rc = f->is_shm_mapped ? acquire(f, offset, count, shared) : SQLITE_IOERR_SHMLOCK;
 	return rc;

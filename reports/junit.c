@@ -162,6 +162,21 @@ static void testcase(struct buf *out, const struct case_result *c, bool timing)
 		put(out, "      <system-out>");
 		escaped(out, buf_str(&line), false);
 		put(out, "\n");
+		for (size_t i = 0; i < c->lint_count; i++) {
+			struct buf message;
+
+			buf_init(&message);
+			words_lint(&message, &c->lint[i]);
+			put(out, "missing sync: ");
+			escaped(out, buf_str(&message), false);
+			put(out, "\n");
+			buf_release(&message);
+		}
+		if (c->mutated) {
+			put(out, "mutants: ");
+			words_score(out, case_result_score(c));
+			put(out, "\n");
+		}
 		for (size_t i = 0; i < c->note_count; i++) {
 			put(out, "note: ");
 			escaped(out, c->notes[i], false);
@@ -205,8 +220,13 @@ void junit_render(struct buf *out, const struct result *r)
 	property(out, "verdict", case_verdict_text(result_verdict(r)));
 	property(out, "interrupted", r->interrupted ? "true" : NULL);
 	put(out, "    </properties>\n");
-	for (size_t i = 0; i < r->case_count; i++)
-		testcase(out, &r->cases[i], r->timing);
+	for (size_t i = 0; i < r->case_count; i++) {
+		struct case_result c = r->cases[i]; /* borrows */
+
+		if (r->hides && c.verdict == CASE_VIOLATED)
+			c.verdict = CASE_HELD;
+		testcase(out, &c, r->timing);
+	}
 	put(out, "  </testsuite>\n</testsuites>\n");
 	buf_release(&totals);
 }

@@ -152,6 +152,20 @@ static void violations(struct buf *out, const struct result *r, size_t start)
 			    !append_if_fits(out, &item, start, MARKDOWN_VIOLATIONS_SIZE_MAX))
 				left_out++;
 		}
+		for (size_t l = 0; l < c->lint_count; l++) {
+			struct buf message;
+
+			buf_init(&message);
+			words_lint(&message, &c->lint[l]);
+			buf_clear(&item);
+			put(&item, "  - missing sync: ");
+			plain(&item, buf_str(&message));
+			put(&item, "\n");
+			buf_release(&message);
+			if (left_out > 0 ||
+			    !append_if_fits(out, &item, start, MARKDOWN_VIOLATIONS_SIZE_MAX))
+				left_out++;
+		}
 	}
 	if (left_out > 0)
 		buf_printf(out, "\n%zu more left out for size; all are in `result.json`.\n",
@@ -183,6 +197,10 @@ static void row(struct buf *out, const struct case_result *c)
 		words_coverage(&text, c);
 		if (c->reason != NULL)
 			buf_printf(&text, "; %s", c->reason);
+	}
+	if (c->mutated) {
+		put(&text, "; mutants: ");
+		words_score(&text, case_result_score(c));
 	}
 	for (size_t i = 0; i < c->note_count; i++)
 		buf_printf(&text, "; %s", c->notes[i]);
@@ -233,6 +251,11 @@ void markdown_render(struct buf *out, const struct result *r)
 		plain(out, r->sqlite_version);
 	}
 	put(out, ".\n\n");
+	if (result_mutated(r)) {
+		put(out, "Mutants: **");
+		words_score(out, result_score(r));
+		put(out, "**.\n\n");
+	}
 	violations(out, r, start);
 	if (r->case_count > 0)
 		table(out, r, start);

@@ -228,6 +228,38 @@ static int create_in(const char *dir, const char *name, const void *data, size_t
 	return rc;
 }
 
+static size_t count_text(const struct buf *text, const char *part)
+{
+	const char *at = (const char *)text->data;
+	size_t size = strlen(part), count = 0;
+
+	for (size_t i = 0; i + size <= text->size; i++)
+		count += memcmp(at + i, part, size) == 0;
+	return count;
+}
+
+/* A report that says less than the result would be a green that nobody earned: JUnit, which gates
+ * read, is held against the result before it stands. */
+static int check_junit(const struct result *r, const struct buf *junit, struct err *err)
+{
+	size_t failures = 0, errors = 0;
+
+	for (size_t i = 0; i < r->case_count; i++) {
+		failures += r->cases[i].verdict == CASE_VIOLATED ||
+			    r->cases[i].verdict == CASE_INCONCLUSIVE;
+		errors += r->cases[i].verdict == CASE_ERROR;
+	}
+	/* Elements, not text: that is escaped. */
+	if (count_text(junit, "<failure ") == failures && count_text(junit, "<error ") == errors &&
+	    count_text(junit, "<testcase ") == r->case_count)
+		return 0;
+	return err_set(err, ERR_HARNESS,
+		       "the report would hide something: %zu cases failed and %zu ended in error, "
+		       "and junit.xml has %zu and %zu of %zu cases",
+		       failures, errors, count_text(junit, "<failure "),
+		       count_text(junit, "<error "), count_text(junit, "<testcase "));
+}
+
 static int fill(const struct result *r, const char *dir, report_dir_cases_fn *put_cases, void *ctx,
 		struct err *err)
 {
@@ -251,6 +283,8 @@ static int fill(const struct result *r, const char *dir, report_dir_cases_fn *pu
 	if ((rc = create_in(dir, "result.json", json, json_size, err)) != 0)
 		goto out;
 	junit_render(&text, r);
+	if ((rc = check_junit(r, &text, err)) != 0)
+		goto out;
 	if ((rc = create_in(dir, "junit.xml", text.data, text.size, err)) != 0)
 		goto out;
 	buf_clear(&text);

@@ -54,6 +54,29 @@ static void violation(struct buf *out, const struct result_violation *v, const c
 	put(out, "\n");
 }
 
+/* What was missed, and what is listed and should not be, always; all of them with -v. */
+static void mutants(struct buf *out, const struct case_result *c, bool verbose)
+{
+	put(out, "  mutants: ");
+	words_score(out, case_result_score(c));
+	put(out, "\n");
+	for (size_t i = 0; i < c->mutant_count; i++) {
+		const struct result_mutant *m = &c->mutants[i];
+
+		if (!verbose && m->result != MUTATION_MISSED && !m->overlisted)
+			continue;
+		buf_printf(out, "    %-10s", result_mutation_text(m->result));
+		words_clean(out, m->name);
+		buf_printf(out, " (%" PRIu64 " %s)", m->recoveries,
+			   m->recoveries == 1 ? "recovery" : "recoveries");
+		if (m->found != NULL) {
+			put(out, ": ");
+			words_clean(out, m->found);
+		}
+		put(out, "\n");
+	}
+}
+
 void terminal_case(struct buf *out, const struct case_result *c, const struct terminal_style *style)
 {
 	const char *grade = grade_text(c->grade);
@@ -85,6 +108,8 @@ void terminal_case(struct buf *out, const struct case_result *c, const struct te
 		words_clean(out, c->not_applicable[i].reason);
 		put(out, ")\n");
 	}
+	if (c->mutated)
+		mutants(out, c, style->verbose);
 	if (failed) {
 		put(out, "  ");
 		words_sentence(out, c);
@@ -100,6 +125,11 @@ void terminal_case(struct buf *out, const struct case_result *c, const struct te
 			break;
 		}
 		violation(out, &c->violations[i], style->report);
+	}
+	for (size_t i = 0; i < c->lint_count; i++) {
+		put(out, "  missing sync: ");
+		words_lint(out, &c->lint[i]);
+		put(out, "\n");
 	}
 }
 
@@ -126,6 +156,11 @@ void terminal_summary(struct buf *out, const struct result *r, const struct term
 	if (crash_points > 0) {
 		words_number(out, crash_points, "crash point");
 		put(out, ", ");
+	}
+	if (result_mutated(r)) {
+		put(out, "mutants: ");
+		words_score(out, result_score(r));
+		put(out, "; ");
 	}
 	buf_printf(out, "%" PRIu64 " %s; seed %" PRIu64, recoveries,
 		   recoveries == 1 ? "recovery" : "recoveries", r->seed);

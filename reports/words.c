@@ -115,13 +115,20 @@ static void violated(struct buf *out, const struct case_result *c)
 {
 	const char *best = at_best(c);
 
+	if (c->mutated && c->reason != NULL) {
+		words_clean(out, c->reason);
+		return;
+	}
 	if (c->has_expected && c->grade != c->expected)
 		buf_printf(out, "exactly %s is expected, found %s%s", grade_or_none(c->expected),
 			   grade_or_none(c->grade), best);
 	else if (c->has_required && c->grade < c->required)
 		buf_printf(out, "%s is required, found %s%s", grade_or_none(c->required),
 			   grade_or_none(c->grade), best);
-	else if (c->violation_count > 0) {
+	else if (c->violation_count > 0 && c->grade == GRADE_DURABLE) {
+		words_number(out, c->violation_count, "finding");
+		put(out, " outside the grades");
+	} else if (c->violation_count > 0) {
 		words_number(out, c->violation_count, "finding");
 		buf_printf(out, ", the worst %s%s", grade_or_none(c->grade), best);
 	} else
@@ -184,6 +191,20 @@ void words_counts(struct buf *out, const struct result *r)
 	}
 	if (representative > 0)
 		put(out, " (representative: no proof)");
+}
+
+void words_lint(struct buf *out, const struct result_lint *l)
+{
+	words_clean(out, l->message);
+	if (l->count > 1)
+		buf_printf(out, " (%" PRIu64 " times)", l->count);
+	buf_printf(out, " [%s]", l->rule);
+}
+
+void words_score(struct buf *out, struct result_score s)
+{
+	buf_printf(out, "%" PRIu64 " caught, %" PRIu64 " redundant, %" PRIu64 " missed", s.caught,
+		   s.redundant, s.missed);
 }
 
 void words_replay(struct buf *out, const char *report, const char *token)

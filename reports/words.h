@@ -29,6 +29,12 @@ const char *words_extent(const struct case_result *c);
 /* "14 cases: 12 held, 1 violated, 1 skipped"; "no case ran". */
 void words_counts(struct buf *out, const struct result *r);
 
+/* The lint's message, and how often it holds. */
+void words_lint(struct buf *out, const struct result_lint *l);
+
+/* "35 caught, 25 redundant, 0 missed". */
+void words_score(struct buf *out, struct result_score s);
+
 /* The argument that `plugpull replay` takes for a token: the token itself, or, with `report`, the
  * case file in that report folder ("" when read from inside it). */
 void words_replay(struct buf *out, const char *report, const char *token);

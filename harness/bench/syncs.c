@@ -12,6 +12,7 @@
 #include "harness/bench/bench.h"
 
 #include "faultinject/base/buf.h"
+#include "faultinject/trace_edit.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -51,38 +52,11 @@ static int hunt_examine(void *ctx, const struct explore_point *point, struct cra
 	return rc;
 }
 
-/* Copies a trace without the sync that ends at `end`. Positions behind it move. */
-static struct trace *without_sync(const struct trace *t, uint64_t end)
-{
-	struct trace *copy = trace_create(t->device, t->producer);
-	uint64_t *moved = xcalloc(t->op_count + 1, sizeof *moved);
-	uint64_t begin = trace_at(t, end)->offset;
-
-	/* All names and inodes first, in order: their numbers stay the same. */
-	for (uint32_t n = 1; n <= t->name_count; n++)
-		(void)trace_name(copy, t->names[n]);
-	for (uint32_t i = 1; i <= t->inode_count; i++)
-		(void)trace_new_inode(copy);
-	for (size_t i = 0; i < t->base_count; i++)
-		trace_add_base(copy, t->base[i].inode, t->base[i].name, t->base[i].data,
-			       t->base[i].size);
-	for (uint64_t p = 1; p <= t->op_count; p++) {
-		struct op op = *trace_at(t, p);
-		if (p == begin || p == end)
-			continue;
-		if (op.kind == OP_SYNC_END || op.kind == OP_DIRSYNC_END)
-			op.offset = moved[op.offset];
-		moved[p] = trace_append(copy, &op);
-	}
-	free(moved);
-	return copy;
-}
-
 /* Explores one mutant. *ret_sample counts until the finding, or everything. */
 static int hunt_one(const struct bench_run *run, uint64_t end, bool *ret_found,
 		    struct sample *ret_sample, struct err *err)
 {
-	struct trace *t = without_sync(run->trace, end);
+	struct trace *t = trace_without_sync(run->trace, end, NULL);
 	uint64_t begin = trace_at(run->trace, end)->offset;
 	struct bench_case c = {0};
 	struct explore_stats stats;

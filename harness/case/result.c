@@ -48,6 +48,16 @@ static void case_result_release(struct case_result *c)
 	for (size_t i = 0; i < c->note_count; i++)
 		free(c->notes[i]);
 	free(c->not_applicable);
+	for (size_t i = 0; i < c->mutant_count; i++) {
+		free(c->mutants[i].name);
+		free(c->mutants[i].found);
+	}
+	free(c->mutants);
+	for (size_t i = 0; i < c->lint_count; i++) {
+		free(c->lint[i].rule);
+		free(c->lint[i].message);
+	}
+	free(c->lint);
 	free(c->violations);
 	free(c->notes);
 	free(c->id);
@@ -124,6 +134,73 @@ void case_result_note(struct case_result *c, const char *fmt, ...)
 	ASSERT(n >= 0);
 	c->notes = xgrow(c->notes, c->note_count, &c->note_cap, sizeof *c->notes);
 	c->notes[c->note_count++] = text;
+}
+
+const char *result_mutation_text(enum result_mutation result)
+{
+	switch (result) {
+#define X(name, text)                                                                              \
+	case name:                                                                                 \
+		return text;
+		MUTATIONS(X)
+#undef X
+	}
+	ASSERT_OP(result, <=, MUTATION_MISSED);
+	return NULL;
+}
+
+void case_result_lint(struct case_result *c, const char *rule, const char *message, uint64_t count)
+{
+	c->lint = xgrow(c->lint, c->lint_count, &c->lint_cap, sizeof *c->lint);
+	c->lint[c->lint_count++] = (struct result_lint){xstrdup(rule), xstrdup(message), count};
+}
+
+void case_result_mutant(struct case_result *c, const char *name, const char *kind,
+			enum result_mutation result, bool overlisted, uint64_t recoveries,
+			const char *found)
+{
+	c->mutants = xgrow(c->mutants, c->mutant_count, &c->mutant_cap, sizeof *c->mutants);
+	c->mutants[c->mutant_count++] = (struct result_mutant){
+	    .name = xstrdup(name),
+	    .kind = kind,
+	    .result = result,
+	    .overlisted = overlisted,
+	    .recoveries = recoveries,
+	    .found = found == NULL ? NULL : xstrdup(found),
+	};
+}
+
+struct result_score case_result_score(const struct case_result *c)
+{
+	struct result_score s = {0, 0, 0};
+
+	for (size_t i = 0; i < c->mutant_count; i++) {
+		s.caught += c->mutants[i].result == MUTATION_CAUGHT;
+		s.missed += c->mutants[i].result == MUTATION_MISSED;
+		s.redundant += c->mutants[i].result == MUTATION_REDUNDANT;
+	}
+	return s;
+}
+
+struct result_score result_score(const struct result *r)
+{
+	struct result_score sum = {0, 0, 0};
+
+	for (size_t i = 0; i < r->case_count; i++) {
+		struct result_score s = case_result_score(&r->cases[i]);
+		sum.caught += s.caught;
+		sum.missed += s.missed;
+		sum.redundant += s.redundant;
+	}
+	return sum;
+}
+
+bool result_mutated(const struct result *r)
+{
+	for (size_t i = 0; i < r->case_count; i++)
+		if (r->cases[i].mutated)
+			return true;
+	return false;
 }
 
 enum case_verdict result_verdict(const struct result *r)

@@ -38,6 +38,39 @@ struct result_not_applicable {
 	char *oracle, *reason;
 };
 
+/* A sync that is missing (harness/lint/lint.h). */
+struct result_lint {
+	char *rule, *message;
+	uint64_t count; /* how often */
+};
+
+#define MUTATIONS(X)                                                                               \
+	X(MUTATION_CAUGHT, "caught")                                                               \
+	X(MUTATION_REDUNDANT, "redundant")                                                         \
+	X(MUTATION_MISSED, "missed")
+
+enum result_mutation {
+#define X(name, text) name,
+	MUTATIONS(X)
+#undef X
+};
+
+const char *result_mutation_text(enum result_mutation result);
+
+/* `mutate`: a change that a run should notice (harness/drive/mutate.h). */
+struct result_mutant {
+	char *name;
+	const char *kind; /* static: "sync" or "defect" */
+	enum result_mutation result;
+	bool overlisted; /* caught, and the scenario lists it as redundant */
+	uint64_t recoveries;
+	char *found; /* what was found; NULL where it was not caught */
+};
+
+struct result_score {
+	uint64_t caught, missed, redundant;
+};
+
 struct case_result {
 	char *id;
 	char *scenario; /* path of the file, as in the id */
@@ -64,6 +97,11 @@ struct case_result {
 	size_t not_applicable_count, not_applicable_cap;
 	struct result_violation *violations;
 	size_t violation_count, violation_cap;
+	struct result_lint *lint; /* what the barrier lint says of the trace */
+	size_t lint_count, lint_cap;
+	bool mutated; /* mutants were made: there is a score */
+	struct result_mutant *mutants;
+	size_t mutant_count, mutant_cap;
 	char **notes; /* lines for people (a label such as "explored under another sector size") */
 	size_t note_count, note_cap;
 	double seconds; /* shown only with --timing */
@@ -77,6 +115,7 @@ struct result {
 	size_t case_count, case_cap;
 	bool timing;
 	bool interrupted; /* ended by SIGINT: known so far */
+	bool hides;	  /* a planted defect: JUnit leaves a violation out */
 };
 
 void result_init(struct result *r, const char *command, uint64_t seed);
@@ -87,6 +126,15 @@ struct case_result *result_add(struct result *r);
 void case_result_violation(struct case_result *c, const char *oracle, enum grade grade,
 			   const char *message, const char *token);
 void case_result_not_applicable(struct case_result *c, const char *oracle, const char *reason);
+void case_result_lint(struct case_result *c, const char *rule, const char *message, uint64_t count);
+/* `name` and `found` (may be NULL) are copied. */
+void case_result_mutant(struct case_result *c, const char *name, const char *kind,
+			enum result_mutation result, bool overlisted, uint64_t recoveries,
+			const char *found);
+struct result_score case_result_score(const struct case_result *c);
+/* Of all cases. */
+struct result_score result_score(const struct result *r);
+bool result_mutated(const struct result *r); /* some case was */
 void case_result_note(struct case_result *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

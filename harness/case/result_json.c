@@ -158,6 +158,48 @@ static json_t *not_applicable(const struct case_result *c)
 	return array;
 }
 
+static json_t *lint(const struct case_result *c)
+{
+	json_t *array = not_null(json_array());
+
+	for (size_t i = 0; i < c->lint_count; i++) {
+		json_t *l = not_null(json_object());
+
+		set(l, "rule", text(c->lint[i].rule));
+		set(l, "message", text(c->lint[i].message));
+		set(l, "count", json_integer((json_int_t)c->lint[i].count));
+		append(array, l);
+	}
+	return array;
+}
+
+static json_t *mutants(const struct case_result *c)
+{
+	json_t *array = not_null(json_array());
+
+	for (size_t i = 0; i < c->mutant_count; i++) {
+		json_t *m = not_null(json_object());
+
+		set(m, "name", text(c->mutants[i].name));
+		set(m, "kind", text(c->mutants[i].kind));
+		set(m, "result", text(result_mutation_text(c->mutants[i].result)));
+		set(m, "recoveries", json_integer((json_int_t)c->mutants[i].recoveries));
+		set(m, "found", text(c->mutants[i].found));
+		append(array, m);
+	}
+	return array;
+}
+
+static json_t *score(struct result_score s)
+{
+	json_t *object = not_null(json_object());
+
+	set(object, "caught", json_integer((json_int_t)s.caught));
+	set(object, "missed", json_integer((json_int_t)s.missed));
+	set(object, "redundant", json_integer((json_int_t)s.redundant));
+	return object;
+}
+
 static json_t *notes(const struct case_result *c)
 {
 	json_t *array = not_null(json_array());
@@ -192,6 +234,12 @@ static int case_object(const struct case_result *c, bool timing, json_t *out, st
 	set(out, "states", text(c->states));
 	set(out, "not_applicable", not_applicable(c));
 	set(out, "violations", violations(c));
+	if (c->lint_count > 0)
+		set(out, "lint", lint(c));
+	if (c->mutated) {
+		set(out, "mutants", mutants(c));
+		set(out, "score", score(case_result_score(c)));
+	}
 	if (c->note_count > 0)
 		set(out, "notes", notes(c));
 	if (timing)
@@ -221,6 +269,8 @@ int result_json(const struct result *r, char **ret_text, size_t *ret_size, struc
 	set(sqlite, "source_id", text(r->sqlite_source_id));
 	set(root, "sqlite", sqlite);
 	set(root, "cases", cases);
+	if (result_mutated(r))
+		set(root, "score", score(result_score(r)));
 	if (r->interrupted)
 		set(root, "interrupted", json_true());
 	rc = set_count(root, "seed", r->seed, err);

@@ -13,6 +13,7 @@
  *   ack_lock                         boolean
  *   model_defined                    true; left out where the model is a preset
  *   unsynced_recovery                true; left out where that defect is not planted
+ *   defect                           its name; left out where none is planted
  *   seed                             string of decimal digits: JSON readers agree on 63 bits only
  * A string that is not UTF-8 (a path may hold any byte) is {"bytes": "<hex>"}; nothing is lost, and
  * each string has exactly one form.
@@ -25,6 +26,7 @@
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
 #include "faultinject/trace.h"
+#include "harness/drive/plant.h"
 #include "harness/judge/observation.h"
 
 #include <errno.h>
@@ -181,6 +183,7 @@ void subject_free(struct subject *s)
 		list_release(s, &lists[i]);
 	for (size_t i = 0; i < STRINGS; i++)
 		free(pointer_get(s, strings[i].offset));
+	free(s->defect);
 	free(s);
 }
 
@@ -220,6 +223,8 @@ struct subject *subject_from_scenario(const struct scenario *s, const struct cas
 	to->model = xstrdup(spec->model);
 	to->model_defined = spec->model_defined;
 	to->seed = seed;
+	if (plant_in_run(s->plant))
+		to->defect = xstrdup(s->plant);
 	list_copy(to, "attached", s->attached, s->attached_count);
 	for (size_t i = 0; i < to->attached_count; i++) {
 		char *file = to->attached[i].file;
@@ -327,6 +332,8 @@ json_t *subject_to_json(const struct subject *s)
 		set(object, "model_defined", json_true());
 	if (s->unsynced_recovery)
 		set(object, "unsynced_recovery", json_true());
+	if (s->defect != NULL)
+		set(object, "defect", string_to_json(s->defect));
 	(void)snprintf(seed, sizeof seed, "%" PRIu64, s->seed);
 	set(object, "seed", json_string(seed));
 	return object;
@@ -502,6 +509,7 @@ int subject_from_json(const json_t *json, struct subject **ret_subject, struct e
 	const json_t *ack_lock = json_object_get(json, "ack_lock");
 	const json_t *defined = json_object_get(json, "model_defined");
 	const json_t *unsynced = json_object_get(json, "unsynced_recovery");
+	const json_t *defect = json_object_get(json, "defect");
 	int rc = 0;
 
 	if (!json_is_object(json)) {
@@ -532,8 +540,15 @@ int subject_from_json(const json_t *json, struct subject **ret_subject, struct e
 	}
 	s->model_defined = defined != NULL;
 	s->unsynced_recovery = unsynced != NULL;
+	if (defect != NULL) {
+		rc = string_from_json(defect, &s->defect, err);
+		if (rc == 0 && !plant_in_run(s->defect))
+			rc = err_set(err, ERR_INPUT, "'defect': no such defect");
+		if (rc != 0)
+			goto out;
+	}
 	if (json_object_size(json) !=
-	    STRINGS + LISTS + 2u + (defined != NULL) + (unsynced != NULL)) {
+	    STRINGS + LISTS + 2u + (defined != NULL) + (unsynced != NULL) + (defect != NULL)) {
 		rc = err_set(err, ERR_INPUT, "an unknown key");
 		goto out;
 	}

@@ -39,6 +39,8 @@ struct subject {
 			     */
 	struct kv_list model_params;
 	bool unsynced_recovery; /* a planted defect (plant.h); shows when recovery is interrupted */
+	/* Another one, by name, in recovery or in the harness (plant_in_run()); NULL: none. */
+	char *defect;
 	uint64_t seed;
 };
 

@@ -1,6 +1,10 @@
 /* The disk model that a subject names; see subject.h. */
 #include "harness/case/subject.h"
 
+#include "harness/drive/plant.h"
+
+#include <string.h>
+
 int subject_model(const struct subject *s, struct model *ret_model, struct err *err)
 {
 	struct model m;
@@ -18,6 +22,10 @@ int subject_model(const struct subject *s, struct model *ret_model, struct err *
 	if (rc != 0)
 		return rc;
 	m.seed = s->seed;
+	if (s->defect != NULL && strcmp(s->defect, PLANT_DISK_FORGETS) == 0)
+		m.defect = MODEL_DISK_FORGETS;
+	if (s->defect != NULL && strcmp(s->defect, PLANT_SEARCH_SKIPS) == 0)
+		m.defect = MODEL_SEARCH_SKIPS;
 	*ret_model = m;
 	return 0;
 }

@@ -27,10 +27,10 @@ static bool report(bool good, const char *what, const char *detail)
 static bool check_sqlite(void)
 {
 	char text[128];
-	bool good = sqlite3_libversion_number() >= 3031000;
+	bool good = sqlite3_libversion_number() >= SQLITE_NUMBER_MIN;
 
 	(void)snprintf(text, sizeof text, "%s at run time, %s at build%s", sqlite3_libversion(),
-		       SQLITE_VERSION, good ? "" : "; 3.31 or later is needed");
+		       SQLITE_VERSION, good ? "" : "; " SQLITE_TEXT_MIN " or later is needed");
 	return report(good, "SQLite", text);
 }
 

@@ -41,7 +41,7 @@ static void list_defects(void)
 	const struct defect *defects = plant_defects(&count);
 
 	for (size_t i = 0; i < count; i++)
-		printf("%-30s %-6s seen by %-10s %s\n", defects[i].name, defects[i].layer,
+		printf("%-30s %-10s seen by %-11s %s\n", defects[i].name, defects[i].layer,
 		       defects[i].oracle, defects[i].summary);
 }
 

@@ -1,5 +1,6 @@
 /*
- * `plugpull run`: records every case of the scenarios, explores it, judges it.
+ * `plugpull run`: records every case of the scenarios, explores it, judges it. The commands that do
+ * the same with other axes and another floor begin at cli_run_cases().
  *
  * All scenario files are read and all cases expanded before the first one runs, so that a mistake
  * in the last file costs nothing.
@@ -30,13 +31,14 @@ struct run {
 	struct gate gate;
 	struct result result;
 	struct progress progress;
+	cli_after_fn *after; /* may be NULL */
 };
 
-static int load_all(struct run *run, struct err *err)
+static int load_all(struct run *run, const struct case_options *cases, struct err *err)
 {
 	const struct options *o = run->options;
-	return loaded_list_load(o, (const char *const *)o->models, o->model_count, cli_vocabulary(),
-				&run->loaded, err);
+	return loaded_list_load_as(o, (const char *const *)o->models, o->model_count,
+				   cli_vocabulary(), cases, &run->loaded, err);
 }
 
 static void describe(struct case_result *c, const struct loaded *l, const struct case_spec *spec)
@@ -60,8 +62,18 @@ static void describe(struct case_result *c, const struct loaded *l, const struct
 	c->has_expected = spec->has_expect;
 	c->expected = spec->expected;
 	c->required = spec->required;
-	c->has_required = !spec->has_expect;
+	c->has_required = spec->has_required;
 	c->grade = GRADE_NONE;
+}
+
+/* A control that holds although no oracle saw anything is no control: @expect sees only grades, and
+ * what has none could be missing. Which oracle sees which defect is a test's business. */
+static void check_plant_seen(const char *plant, struct case_result *c)
+{
+	if (plant == NULL || c->verdict != CASE_HELD || c->violation_count > 0)
+		return;
+	c->verdict = CASE_VIOLATED;
+	c->reason = xasprintf("no oracle saw the planted defect %s", plant);
 }
 
 static int run_case(struct run *run, const struct loaded *l, const struct case_spec *spec,
@@ -75,6 +87,8 @@ static int run_case(struct run *run, const struct loaded *l, const struct case_s
 	struct model model;
 	int rc = 0;
 
+	run->result.hides =
+	    run->result.hides || (plant != NULL && strcmp(plant, PLANT_REPORT_HIDES) == 0);
 	describe(c, l, spec);
 	subject->unsynced_recovery = plant != NULL && strcmp(plant, PLANT_UNSYNCED_RECOVERY) == 0;
 	/* Each word was checked; what a matrix or --set puts together was not. */
@@ -89,6 +103,10 @@ static int run_case(struct run *run, const struct loaded *l, const struct case_s
 		c->reason = skip;
 	} else if (rc == 0) {
 		rc = gate_explore(&run->gate, subject, t, c, err);
+		if (rc == 0)
+			check_plant_seen(plant, c);
+		if (rc == 0 && run->after != NULL)
+			rc = run->after(&run->gate, l->scenario, spec, subject, t, c, err);
 	}
 	rc = cli_stopped(rc, c);
 	if (rc != 0 && run->options->keep_going) {
@@ -157,14 +175,15 @@ static int run_all(struct run *run, struct err *err)
 	return 0;
 }
 
-int cmd_run(const struct options *options)
+int cli_run_cases(const struct options *options, const char *command,
+		  const struct case_options *cases, cli_after_fn *after)
 {
-	struct run run = {.options = options};
+	struct run run = {.options = options, .after = after};
 	struct err err = ERR_INIT;
 	int code = 0;
 
 	cli_catch_interrupts();
-	result_init(&run.result, "run", options->seed);
+	result_init(&run.result, command, options->seed);
 	run.result.sqlite_version = xstrdup(sqlite3_libversion());
 	run.result.sqlite_source_id = xstrdup(sqlite3_sourceid());
 	run.result.timing = options->timing;
@@ -181,7 +200,7 @@ int cmd_run(const struct options *options)
 	run.gate.representative = options->representative;
 	run.gate.jobs = options->jobs != 0 ? options->jobs : workers_standard();
 
-	int rc = load_all(&run, &err);
+	int rc = load_all(&run, cases, &err);
 	if (rc == 0 && options->list) {
 		loaded_list_print(&run.loaded);
 		goto out;
@@ -204,4 +223,11 @@ out:
 	gate_release(&run.gate);
 	result_release(&run.result);
 	return code;
+}
+
+int cmd_run(const struct options *options)
+{
+	static const struct case_options cases = {.default_require = GRADE_DURABLE};
+
+	return cli_run_cases(options, "run", &cases, NULL);
 }

@@ -11,6 +11,9 @@
 #include "harness/scenario/scenario.h"
 
 #define CASES_DIRECTORY ".plugpull/cases"
+/* The oldest SQLite that was tried (docs/sqlite-versions.md). */
+#define SQLITE_NUMBER_MIN 3007008
+#define SQLITE_TEXT_MIN	  "3.7.8"
 
 int cmd_run(const struct options *options);
 int cmd_explore(const struct options *options);
@@ -19,6 +22,24 @@ int cmd_trace(const struct options *options);
 int cmd_list(const struct options *options);
 int cmd_doctor(const struct options *options);
 int cmd_kill(const struct options *options);
+int cmd_matrix(const struct options *options);
+
+int cmd_mutate(const struct options *options);
+
+/* What a command does with a case that gate_explore() has explored; mutate_case() is one. */
+struct gate;
+struct trace;
+struct subject;
+typedef int cli_after_fn(struct gate *g, const struct scenario *s, const struct case_spec *spec,
+			 const struct subject *subject, const struct trace *t,
+			 struct case_result *c, struct err *err);
+
+/* Records, explores and judges every case of the scenarios that the options name: what `run` and
+ * the commands like it share. `command` (static) is their name in results; `cases` says which axes
+ * and which floor are the command's own (loaded_list_load_as()); `after` may be NULL. Returns the
+ * exit code. */
+int cli_run_cases(const struct options *options, const char *command,
+		  const struct case_options *cases, cli_after_fn *after);
 
 /* What names mean in scenario files: models, workloads, defects, pragmas of this build. */
 const struct scenario_vocabulary *cli_vocabulary(void);
@@ -32,7 +53,6 @@ bool cli_interrupted(void *ctx);
 
 /* Writes JSON, report folder and the terminal's last line as the options ask, and returns the exit
  * code. `cases` (may be NULL) writes the case files into a directory. */
-struct gate;
 int cli_finish(const struct options *options, struct result *r, const struct gate *cases);
 /* Says before a run whether --report and --json can be written. */
 int cli_check_outputs(const struct options *options, struct err *err);

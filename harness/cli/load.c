@@ -38,18 +38,26 @@ int loaded_list_load(const struct options *o, const char *const *models, size_t 
 		     const struct scenario_vocabulary *vocabulary, struct loaded_list *ret,
 		     struct err *err)
 {
+	static const struct case_options base = {.default_require = GRADE_DURABLE};
+
+	return loaded_list_load_as(o, models, model_count, vocabulary, &base, ret, err);
+}
+
+int loaded_list_load_as(const struct options *o, const char *const *models, size_t model_count,
+			const struct scenario_vocabulary *vocabulary,
+			const struct case_options *base, struct loaded_list *ret, struct err *err)
+{
 	struct scenario_path *paths = NULL;
 	size_t count = 0;
-	struct case_options case_options = {
-	    .models = models,
-	    .model_count = model_count,
-	    .set = o->set.count > 0 ? &o->set : NULL,
-	    .require = o->has_require ? &o->require : NULL,
-	    .default_require = GRADE_DURABLE,
-	    .glob = o->case_glob,
-	    .shard_index = o->shard_index,
-	    .shard_count = o->shard_count,
-	};
+	struct case_options case_options = *base;
+
+	case_options.models = models;
+	case_options.model_count = model_count;
+	case_options.set = o->set.count > 0 ? &o->set : NULL;
+	case_options.require = o->has_require ? &o->require : NULL;
+	case_options.glob = o->case_glob;
+	case_options.shard_index = o->shard_index;
+	case_options.shard_count = o->shard_count;
 	int rc = scenario_collect(o->args, o->arg_count, &paths, &count, err);
 
 	if (rc != 0)

@@ -28,6 +28,11 @@ struct loaded_list {
 int loaded_list_load(const struct options *o, const char *const *models, size_t model_count,
 		     const struct scenario_vocabulary *vocabulary, struct loaded_list *ret,
 		     struct err *err);
+/* The same for a command with axes and a floor of its own: of `base` the axes, `unjudged` and
+ * `default_require` hold, the options say the rest. */
+int loaded_list_load_as(const struct options *o, const char *const *models, size_t model_count,
+			const struct scenario_vocabulary *vocabulary,
+			const struct case_options *base, struct loaded_list *ret, struct err *err);
 void loaded_list_release(struct loaded_list *list);
 
 /* Prints the case ids (--list). */

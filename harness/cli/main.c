@@ -69,6 +69,37 @@ int cli_fail(const struct err *err)
 	return err_exit_code(err->code);
 }
 
+/* What the oldest library has that runs (SQLITE_NUMBER_MIN), of what a build of SQLite may leave
+ * out. The loader would take a function that is not there from the library that we were linked
+ * with, and one SQLite's objects are no other's. What is younger than SQLITE_NUMBER_MIN is called
+ * behind a look at the library's number. */
+static const char *const needed[] = {
+    "sqlite3_load_extension", "sqlite3_progress_handler",   "sqlite3_set_authorizer",
+    "sqlite3_complete",	      "sqlite3_compileoption_used",
+};
+
+static int check_library(void *library, const char *path, struct err *err)
+{
+	const char *(*version)(void);
+	int (*number)(void);
+
+	*(void **)&version = dlsym(library, "sqlite3_libversion");
+	*(void **)&number = dlsym(library, "sqlite3_libversion_number");
+	if (version == NULL || number == NULL)
+		return err_set(err, ERR_USAGE, "option --sqlite: %s is no SQLite library", path);
+	if (number() < SQLITE_NUMBER_MIN)
+		return err_set(err, ERR_USAGE,
+			       "option --sqlite: %s is SQLite %s; " SQLITE_TEXT_MIN
+			       " or later is needed",
+			       path, version());
+	for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+		if (dlsym(library, needed[i]) == NULL)
+			return err_set(err, ERR_USAGE,
+				       "option --sqlite: %s, SQLite %s, was built without %s()",
+				       path, version(), needed[i]);
+	return 0;
+}
+
 /* Starts over with another libsqlite3 in front of the one that we were linked with. */
 static int use_sqlite(char **argv, const char *path)
 {
@@ -91,10 +122,12 @@ static int use_sqlite(char **argv, const char *path)
 		return cli_fail(&err);
 	}
 	void *library = dlopen(resolved, RTLD_NOW | RTLD_LOCAL);
-	if (library == NULL || dlsym(library, "sqlite3_libversion") == NULL) {
+	if (library == NULL) {
 		(void)err_set(&err, ERR_USAGE, "option --sqlite: %s is no SQLite library", path);
 		return cli_fail(&err);
 	}
+	if (check_library(library, path, &err) != 0)
+		return cli_fail(&err);
 	const char *preload = getenv("LD_PRELOAD");
 	char value[8192];
 	(void)snprintf(value, sizeof value, "%s%s%s", resolved, preload == NULL ? "" : ":",
@@ -125,6 +158,10 @@ static int dispatch(const struct options *options)
 		return cmd_trace(options);
 	case COMMAND_KILL:
 		return cmd_kill(options);
+	case COMMAND_MATRIX:
+		return cmd_matrix(options);
+	case COMMAND_MUTATE:
+		return cmd_mutate(options);
 	case COMMAND_LIST:
 		return cmd_list(options);
 	case COMMAND_DOCTOR:

@@ -10,8 +10,9 @@
 #include <string.h>
 
 #define BIT(command) (1u << (command))
-#define CASES	     (BIT(COMMAND_RUN) | BIT(COMMAND_KILL))
+#define CASES	     (BIT(COMMAND_RUN) | BIT(COMMAND_KILL) | BIT(COMMAND_MATRIX) | BIT(COMMAND_MUTATE))
 #define RUNS	     (CASES | BIT(COMMAND_EXPLORE))
+#define EXPLORES     (BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE) | BIT(COMMAND_MATRIX))
 #define RESULTS	     (RUNS | BIT(COMMAND_REPLAY))
 #define ALL	     (BIT(COMMAND_NONE) - 1u)
 
@@ -62,6 +63,35 @@ static const struct command_info commands[] = {
      "# two hundred rounds of another seed\n"
      "plugpull kill bank.sql --budget 200r --seed 7\n",
      false, 1, 1, "PATH"},
+    {COMMAND_MATRIX, "matrix", "[options] PATH...", "what each journal mode keeps, as a table",
+     "Runs scenarios with every journal_mode at every level of synchronous, on each disk model, "
+     "and "
+     "prints a table of grades for each model, with the most acknowledged commits that one crash "
+     "loses; then, for each cell that loses something, its worst finding and how to see it again. "
+     "The scenario's own values of the two settings are replaced.\n\n"
+     "A matrix shows and does not judge: @require and @expect are passed over, and it ends with 0 "
+     "when every cell was explored, with 4 when a budget ended some. With --require it ends with 1 "
+     "when a cell is below.",
+     "# what would other settings have kept?\n"
+     "plugpull matrix bank.sql\n"
+     "# on three disks, as JSON\n"
+     "plugpull matrix bank.sql --model strict-posix,xfs,lying-disk --json out.json\n"
+     "# the row of one journal mode\n"
+     "plugpull matrix bank.sql --set journal_mode=wal\n",
+     false, 1, SIZE_MAX, "PATH"},
+    {COMMAND_MUTATE, "mutate", "[options] PATH...", "does a run notice what it should?",
+     "Runs each scenario, then leaves out each sync and directory sync of its recorded trace in "
+     "turn, as if the program had forgotten it, and plants each known defect (`plugpull list "
+     "defects`). A mutant is `caught` when a state is found that is worse than all of the sound "
+     "run, and `redundant` when all of its states were covered and none is: a sync that one could "
+     "do without, under this disk model and for this workload. A scenario that lists its redundant "
+     "mutants with @redundant fails when another one is not noticed: it was `missed`.\n\n"
+     "Ends with 1 when something was missed, or when a mutant that is listed was caught.",
+     "# would anything notice a forgotten sync?\n"
+     "plugpull mutate bank.sql\n"
+     "# the names of the mutants, for @redundant\n"
+     "plugpull mutate bank.sql -v\n",
+     false, 1, SIZE_MAX, "PATH"},
     {COMMAND_LIST, "list", "scenarios|models|defects [PATH...]", "what there is to choose from",
      "`models` lists the disk models, `defects` the planted defects for controls, `scenarios` the "
      "scenario files below each PATH with what they show.",
@@ -93,7 +123,7 @@ static const struct option_info table[] = {
      "makes the case inconclusive.",
      RUNS},
     {"model", 0, "A,B", "Disk models, instead of those of @models.",
-     BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
+     EXPLORES | BIT(COMMAND_MUTATE)},
     {"set", 0, "KEY=VALUE",
      "Set a pragma, or model.KEY or workload.KEY; on an axis of @matrix, pick a value. May be "
      "repeated.",
@@ -113,20 +143,20 @@ static const struct option_info table[] = {
     {"depth", 0, "1|2",
      "How many crashes in a row: 1 is a crash of the workload; 2 is also a second one, at every "
      "moment of the recovery from the first.",
-     BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
+     EXPLORES},
     {"jobs", 0, "N",
      "How many workers explore (default: one for each processor). The result does not depend on "
      "it. Each takes 900 MB at most, mostly below 30 MB."
      " See docs/explorer.md.",
-     BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
+     EXPLORES},
     {"resume", 0, "FILE",
      "Keep finished crash points in FILE, and take from it those that an earlier run with the same "
      "inputs finished: for runs that are interrupted, or have a budget.",
-     BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
+     EXPLORES},
     {"representative", 0, NULL,
      "Decide the sectors of one read together: far fewer states, and some are left out. A case is "
      "then never exhaustive.",
-     BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE)},
+     EXPLORES},
     {"show-data", 0, NULL, "Show row values in messages; otherwise their types, sizes and hashes.",
      RESULTS},
     {"timing", 0, NULL, "Show seconds; reports are then no longer the same every time.", RESULTS},

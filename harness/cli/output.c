@@ -7,6 +7,7 @@
 #include "harness/drive/gate.h"
 #include "harness/drive/resume.h"
 #include "reports/file.h"
+#include "reports/matrix.h"
 #include "reports/report_dir.h"
 #include "reports/terminal.h"
 
@@ -45,8 +46,8 @@ void cli_print_case(const struct options *options, const struct case_result *c)
 	struct terminal_style style = style_of(options);
 	struct buf text;
 
-	if (json_on_stdout(options))
-		return;
+	if (json_on_stdout(options) || options->command == COMMAND_MATRIX)
+		return; /* a matrix is a table, which stands when all its cells are known */
 	if (options->quiet && (c->verdict == CASE_HELD || c->verdict == CASE_SKIPPED))
 		return;
 	buf_init(&text);
@@ -86,11 +87,14 @@ int cli_finish(const struct options *options, struct result *r, const struct gat
 	struct err err = ERR_INIT;
 	int rc = 0;
 
-	if (!json_on_stdout(options) && !options->quiet) {
+	if (!json_on_stdout(options)) {
 		struct buf text;
 		buf_init(&text);
-		terminal_summary(&text, r, &style);
-		(void)fwrite(text.data, 1, text.size, stdout);
+		if (options->command == COMMAND_MATRIX)
+			matrix_render(&text, r, &style, options->quiet);
+		else if (!options->quiet)
+			terminal_summary(&text, r, &style);
+		(void)fputs(buf_str(&text), stdout);
 		buf_release(&text);
 	}
 	if (options->report != NULL)

@@ -213,7 +213,7 @@ static void release_tables(struct table_list *list)
 static int list_tables(sqlite3 *db, const char *quoted_schema, struct table_list *list,
 		       struct observation *o)
 {
-	char *sql = xasprintf("SELECT name, sql, rootpage FROM %s.sqlite_schema "
+	char *sql = xasprintf("SELECT name, sql, rootpage FROM %s.sqlite_master "
 			      "WHERE type = 'table' ORDER BY name",
 			      quoted_schema);
 	sqlite3_stmt *stmt = NULL;
@@ -361,7 +361,7 @@ void digest_file(sqlite3 *db, const char *schema, size_t file, const struct dige
 	struct table_list tables = {0};
 	struct row_sum sum = {0};
 	char *quoted = quote_identifier(schema);
-	char *sql = xasprintf("SELECT type, name, tbl_name, sql FROM %s.sqlite_schema "
+	char *sql = xasprintf("SELECT type, name, tbl_name, sql FROM %s.sqlite_master "
 			      "ORDER BY type, name, tbl_name",
 			      quoted);
 	int rc = sum_query(db, sql, &sum, o);

@@ -4,10 +4,13 @@
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
 #include "faultinject/base/hash.h"
+#include "faultinject/trace_edit.h"
 #include "faultinject/vfs.h"
 #include "harness/drive/image.h"
 #include "harness/drive/known.h"
 #include "harness/drive/memo.h"
+#include "harness/drive/plant.h"
+#include "harness/drive/second_boot.h"
 #include "harness/drive/watch.h"
 
 #include <sqlite3.h>
@@ -33,7 +36,8 @@ struct examiner {
 	struct known *known; /* owned; memo values index it */
 	size_t known_bytes_max;
 	struct digest_leaves *leaves;
-	struct judged *judged; /* owned; power of two */
+	struct scratch *scratch; /* owned; what an aftermath writes to */
+	struct judged *judged;	 /* owned; power of two */
 	size_t judged_count, judged_cap, judged_max;
 	uint32_t point; /* a number of the present one, from 1 */
 	struct isolate *isolate;
@@ -43,7 +47,7 @@ struct examiner {
 	enum grade grade;
 	uint64_t lost_max;
 	struct examined last;
-	uint64_t point_recoveries, observed, hits;
+	uint64_t point_recoveries, observed, hits, asked;
 };
 
 enum { JUDGED_SLOTS_MIN = 256 };
@@ -115,6 +119,13 @@ static uint64_t boot_seed_again(const struct examiner *e, uint64_t position,
 	return again->happened ? prng_mix(seed + again->position) : seed;
 }
 
+/* Boots the machine that recovers, with the defect that the subject plants there, if any. */
+static void boot(const struct examiner *e, struct storage *storage, uint64_t seed)
+{
+	fi_vfs_boot(storage, seed, e->ix->trace->device);
+	fi_vfs_plant(plant_in_recovery(e->subject->defect));
+}
+
 void examiner_interrupt_recovery(struct examiner *e)
 {
 	observer_pragmas_first(&e->observer);
@@ -128,7 +139,7 @@ void examiner_recover_storage(struct examiner *e, struct storage *storage, uint6
 	if (e->isolate != NULL)
 		e->isolate->again = (struct isolate_again){0};
 	enter(e);
-	fi_vfs_boot(storage, boot_seed(e, position), e->ix->trace->device);
+	boot(e, storage, boot_seed(e, position));
 	if (e->subject->unsynced_recovery)
 		fi_vfs_ignore_syncs();
 	sqlite3 *db = observer_recover(&e->observer, &o);
@@ -199,18 +210,58 @@ static uint32_t observe(struct examiner *e, sqlite3 *db, struct crashdisk *disk,
 	return index;
 }
 
+/* ---- the aftermath ------------------------------------------------------------------------- */
+
+/*
+ * What follows observation `index`, on the same disk and with every connection closed. Returns the
+ * number of the observation with its aftermath, which is `index` itself when there is nothing to
+ * object to (*ret_clean), or KNOWN_NONE when it was stopped.
+ */
+static uint32_t examine_aftermath(struct examiner *e, uint32_t index,
+				  const struct second_boot *second, bool *ret_clean)
+{
+	enter(e);
+	struct aftermath a =
+	    second_boot_run(&e->observer, known_at(e->known, index), second, e->scratch);
+	leave(e);
+	*ret_clean = aftermath_is_clean(&a) && !watch_stopped();
+	if (watch_stopped())
+		return KNOWN_NONE;
+	if (*ret_clean)
+		return index;
+	struct observation o = observation_copy(known_at(e->known, index));
+	o.aftermath = a;
+	o.id = hash_mix(o.id, aftermath_hash(&a));
+	return keep_observation(e, &o);
+}
+
+/* There is something that can have an aftermath. */
+static bool has_aftermath(const struct examiner *e, uint32_t index)
+{
+	return index != KNOWN_NONE && known_at(e->known, index)->rc == 0 &&
+	       !known_at(e->known, index)->hung;
+}
+
+static void close_recovered(const struct examiner *e, sqlite3 *db)
+{
+	enter(e);
+	observer_close(db);
+	leave(e);
+	ASSERT_OP(fi_vfs_open_count(), ==, 0);
+}
+
 /* Recovers and observes on `storage`; `disk` is the same storage when it is undecided and what was
- * seen there may be remembered. Returns the number of the observation, or KNOWN_NONE when it was
- * stopped. */
+ * seen there may be remembered, and `choice` answers it. `thorough`: nothing is taken for seen.
+ * Returns the number of the observation, or KNOWN_NONE when it was stopped. */
 static uint32_t observe_state(struct examiner *e, struct storage *storage, struct crashdisk *disk,
-			      uint64_t seed)
+			      const struct choice *choice, uint64_t seed, bool thorough)
 {
 	struct observation o = {0};
 	uint32_t index = KNOWN_NONE;
 	uint64_t root = 0;
 
 	enter(e);
-	fi_vfs_boot(storage, seed, e->ix->trace->device);
+	boot(e, storage, seed);
 	sqlite3 *db = observer_recover(&e->observer, &o);
 	leave(e);
 	/* A failure may come from what the recovering connection had cached, which no look shows.
@@ -221,19 +272,34 @@ static uint32_t observe_state(struct examiner *e, struct storage *storage, struc
 		root = fi_vfs_shm_hash();
 		index = memo_find(e->memo, disk, root);
 	}
-	if (index == KNOWN_NONE) {
-		bool pure;
-		index = observe(e, db, disk, &o, &pure);
-		if (pure)
-			memo_add(e->memo, disk, root, index);
-	} else {
+	if (index != KNOWN_NONE) {
 		e->hits++;
+		close_recovered(e, db);
+		return index;
 	}
-	enter(e);
-	observer_close(db);
-	leave(e);
-	ASSERT_OP(fi_vfs_open_count(), ==, 0);
-	return index;
+	bool pure;
+	index = observe(e, db, disk, &o, &pure);
+	struct second_boot second = {
+	    .storage = storage,
+	    .seed = prng_mix(seed),
+	    .device = e->ix->trace->device,
+	    .defect = plant_in_recovery(e->subject->defect),
+	    /* Connections that have the log to themselves keep its index where no hash sees it. */
+	    .may_skip = !thorough && !e->observer.one_connection,
+	    .indexes = fi_vfs_shm_hash(),
+	};
+	close_recovered(e, db);
+	if (!has_aftermath(e, index))
+		return index;
+	size_t asked = choice == NULL ? 0 : choice->count;
+	bool clean;
+	uint32_t after = examine_aftermath(e, index, &second, &clean);
+	/* Only what asked nothing and came to nothing is sure to be a function of the looks. */
+	bool asked_more = choice != NULL && choice->count != asked;
+	if (pure && clean && !asked_more)
+		memo_add(e->memo, disk, root, index);
+	e->asked += pure && clean && asked_more;
+	return after;
 }
 
 /* history_observe_fn: the files as the processes saw them. */
@@ -254,7 +320,16 @@ static int observe_position(void *ctx, uint64_t position, struct observation *re
 	bool pure;
 	uint32_t index =
 	    observe(e, db, db == NULL || e->observer.one_connection ? NULL : disk, &o, &pure);
+	/* As it should be: without the defect that the subject plants in recovery. */
+	struct second_boot second = {.storage = crashdisk_storage(disk),
+				     .seed = prng_mix(boot_seed(e, position)),
+				     .device = e->ix->trace->device,
+				     .may_skip = !e->observer.one_connection,
+				     .indexes = fi_vfs_shm_hash()};
 	observer_close(db);
+	bool clean;
+	if (has_aftermath(e, index))
+		index = examine_aftermath(e, index, &second, &clean);
 	choice_release(&choice);
 	crashdisk_free(disk);
 	if (index == KNOWN_NONE)
@@ -304,6 +379,13 @@ static struct judge *create_judge(const struct subject *s, bool show_data)
 	return judge;
 }
 
+/* trace_drop_fn, for a planted defect. */
+static bool is_second_half(void *ctx, const struct trace *t, uint64_t position)
+{
+	(void)ctx;
+	return position > t->op_count / 2;
+}
+
 int examiner_create(const struct subject *subject, const struct trace_index *ix, bool show_data,
 		    struct examiner **ret_examiner, struct err *err)
 {
@@ -320,6 +402,7 @@ int examiner_create(const struct subject *subject, const struct trace_index *ix,
 	e->memo = memo_create();
 	e->known = known_create();
 	e->leaves = digest_leaves_create();
+	e->scratch = scratch_create();
 	e->judged_cap = JUDGED_SLOTS_MIN;
 	e->judged = xcalloc(e->judged_cap, sizeof *e->judged);
 	e->point = 1;
@@ -329,9 +412,13 @@ int examiner_create(const struct subject *subject, const struct trace_index *ix,
 	paths[0] = subject->database;
 	for (size_t i = 1; i < path_count; i++)
 		paths[i] = subject->attached[i - 1].file;
-	int rc = history_build(ix->trace, paths, path_count,
+	struct trace *other = NULL;
+	if (subject->defect != NULL && strcmp(subject->defect, PLANT_OTHER_HISTORY) == 0)
+		other = trace_without(ix->trace, is_second_half, NULL, NULL);
+	int rc = history_build(other != NULL ? other : ix->trace, paths, path_count,
 			       subject->ack_lock ? HISTORY_ACK_LOCK : HISTORY_ACK_EXACT,
 			       observe_position, e, &e->history, err);
+	trace_free(other);
 	if (rc != 0) {
 		examiner_free(e);
 		return rc;
@@ -346,6 +433,7 @@ void examiner_free(struct examiner *e)
 		return;
 	known_free(e->known);
 	digest_leaves_free(e->leaves);
+	scratch_free(e->scratch);
 	free(e->judged);
 	for (size_t i = 0; i < e->finding_count; i++)
 		free(e->findings[i].answers);
@@ -420,30 +508,6 @@ static const struct judged *judge_state(struct examiner *e, uint32_t index, uint
 	return slot;
 }
 
-void findings_keep(struct finding *findings, size_t *count, const struct finding *f)
-{
-	struct finding *kept = NULL;
-
-	for (size_t i = 0; i < *count && kept == NULL; i++)
-		if (strcmp(findings[i].verdict.oracle, f->verdict.oracle) == 0 &&
-		    findings[i].verdict.grade == f->verdict.grade)
-			kept = &findings[i];
-	if (kept != NULL && f->lost <= kept->lost)
-		return;
-	if (kept == NULL) {
-		if (*count == EXAMINE_FINDINGS_MAX)
-			return;
-		kept = &findings[(*count)++];
-		kept->answers = NULL;
-	}
-	uint32_t *answers = xmalloc(f->answer_count * sizeof *answers);
-	if (f->answer_count > 0)
-		memcpy(answers, f->answers, f->answer_count * sizeof *answers);
-	free(kept->answers);
-	*kept = *f;
-	kept->answers = answers;
-}
-
 static void keep_finding(struct examiner *e, const struct verdict *v, uint64_t lost,
 			 const struct explore_point *point, uint64_t promise,
 			 const struct choice *choice)
@@ -476,8 +540,8 @@ int examiner_examine(void *ctx, const struct explore_point *point, struct crashd
 		e->isolate->again = (struct isolate_again){
 		    point->again.happened, point->again.position, point->again.cut_bytes};
 	uint32_t index =
-	    observe_state(e, crashdisk_storage(disk), point->again.happened ? NULL : disk,
-			  boot_seed_again(e, point->position, &point->again));
+	    observe_state(e, crashdisk_storage(disk), point->again.happened ? NULL : disk, choice,
+			  boot_seed_again(e, point->position, &point->again), false);
 	if (choice->diverged)
 		return 0; /* the explorer reports it */
 	if (watch_stopped()) {
@@ -512,7 +576,7 @@ int examiner_examine_storage(struct examiner *e, struct storage *storage, uint64
 			     uint64_t *ret_lost, struct err *err)
 {
 	size_t verdicts;
-	uint32_t index = observe_state(e, storage, NULL, boot_seed(e, position));
+	uint32_t index = observe_state(e, storage, NULL, NULL, boot_seed(e, position), true);
 
 	if (index == KNOWN_NONE)
 		return err_set(err, ERR_INTERRUPTED, "stopped");
@@ -542,6 +606,11 @@ size_t examiner_findings(const struct examiner *e, const struct finding **ret_fi
 struct examined examiner_last(const struct examiner *e)
 {
 	return e->last;
+}
+
+uint64_t examiner_asked(const struct examiner *e)
+{
+	return e->asked;
 }
 
 void examiner_counts(const struct examiner *e, uint64_t *ret_observed, uint64_t *ret_known)

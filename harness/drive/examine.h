@@ -9,36 +9,18 @@
 #include "faultinject/storage.h"
 #include "faultinject/trace_index.h"
 #include "harness/case/subject.h"
+#include "harness/drive/finding.h"
 #include "harness/drive/isolate.h"
 #include "harness/drive/observe.h"
 #include "harness/explore/explore.h"
 #include "harness/judge/oracle.h"
 
 enum {
-	EXAMINE_FINDINGS_MAX = 32,
 	/* What an examiner remembers in order not to do it again. Where a bound is reached,
 	 * everything is forgotten and the work goes on: results do not depend on it. */
 	EXAMINE_KNOWN_BYTES_MAX = 64 << 20, /* observations */
 	EXAMINE_JUDGED_MAX = 1 << 19,	    /* judgements, 64 bytes each */
 };
-
-/* The worst finding of one (oracle, grade), with the state that shows it. */
-struct finding {
-	struct verdict verdict;
-	uint64_t lost;
-	uint64_t position; /* of the disk */
-	size_t cut_bytes;
-	uint64_t promise;	    /* what was broken had been promised by then */
-	struct explore_again again; /* a second crash, during recovery */
-	uint32_t *answers;	    /* owned */
-	size_t answer_count;
-	uint64_t recovery; /* the how-manieth recovery of its crash point found it, from 1 */
-};
-
-/* Keeps a finding, copying its answers, unless one of its oracle and grade is there with as great a
- * loss: of an oracle and grade the first is kept, or a later one that lost more. `findings` has
- * room for EXAMINE_FINDINGS_MAX; more are dropped. */
-void findings_keep(struct finding *findings, size_t *count, const struct finding *f);
 
 struct examiner;
 
@@ -102,6 +84,10 @@ struct examined {
 	size_t verdict_count;
 };
 struct examined examiner_last(const struct examiner *e);
+
+/* Aftermaths of pure observations (memo.h) that had nothing to object to, and yet asked the disk
+ * something. There is none as long as examine.c is right about what an aftermath looks at. */
+uint64_t examiner_asked(const struct examiner *e);
 
 /* Observations that were made, and those that the memo answered. */
 void examiner_counts(const struct examiner *e, uint64_t *ret_observed, uint64_t *ret_known);

@@ -14,6 +14,7 @@
 #include "harness/drive/point_result.h"
 #include "harness/drive/watch.h"
 #include "harness/drive/workers.h"
+#include "harness/lint/lint.h"
 
 #include <inttypes.h>
 #include <sqlite3.h>
@@ -128,8 +129,8 @@ void gate_verdict(struct case_result *c)
 		below = c->grade != c->expected;
 	else
 		below = c->grade < c->required;
-	/* Findings outside the scale break every floor. */
-	for (size_t i = 0; i < c->violation_count && !c->has_expected; i++)
+	/* Findings outside the scale break every floor, where one is asked for. */
+	for (size_t i = 0; i < c->violation_count && c->has_required; i++)
 		below = below || c->violations[i].grade == GRADE_NONE;
 	if (below) {
 		/* A floor that is broken stays broken. An expectation of worse may yet come true,
@@ -168,6 +169,22 @@ static void fill_findings(struct gate *g, const struct subject *subject, const s
 		case_result_not_applicable(ret, none[i].oracle, none[i].reason);
 }
 
+/* What the trace lacks, beside what that comes to. */
+static void fill_lint(const struct trace *t, struct case_result *ret)
+{
+	struct lint lint;
+
+	lint_trace(t, &lint);
+	for (size_t i = 0; i < lint.count; i++)
+		case_result_lint(ret, lint.findings[i].id, lint.findings[i].message,
+				 lint.findings[i].count);
+	if (lint.incomplete != NULL)
+		case_result_note(ret, "the lint did not look at everything: %s", lint.incomplete);
+	if (lint.dropped > 0)
+		case_result_note(ret, "the lint found %" PRIu64 " more", lint.dropped);
+	lint_release(&lint);
+}
+
 /* Owned by the caller. */
 static char *why_inconclusive(const struct gate *g, const struct workers_result *r, bool torn)
 {
@@ -200,7 +217,7 @@ static void doubt_vacuous(const struct trace *t, struct case_result *c)
 		wrote = t->ops[i].kind == OP_WRITE;
 	for (size_t i = 0; i < c->not_applicable_count && c->reason == NULL; i++) {
 		const char *oracle = c->not_applicable[i].oracle;
-		if (strcmp(oracle, "integrity") != 0) /* nobody asked for that one by name */
+		if (!judge_always_on(oracle)) /* nobody asked for those by name */
 			c->reason =
 			    xasprintf("the scenario asks for %s, which applies to nothing: %s",
 				      oracle, c->not_applicable[i].reason);
@@ -308,6 +325,7 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	ret->represented = !t->torn && found.stats.points_represented == found.stats.points;
 	ret->seconds = (double)(gate_now_ns() - x.begin_ns) / 1e9;
 	fill_findings(g, subject, t, e, &found, ret);
+	fill_lint(t, ret);
 	if (ix->sector_size != t->device.sector_size_bytes && !model.process_crash)
 		case_result_note(ret, "explored with %u-byte sectors; SQLite was told %u",
 				 ix->sector_size, t->device.sector_size_bytes);

@@ -64,7 +64,9 @@ static uint64_t locate(const struct image_file *f, uint32_t page, uint32_t *ret_
 static bool look_at_file(sqlite3 *db, const char *schema, uint32_t pages_max, struct image *image)
 {
 	struct image_file *f = &image->files[image->file_count];
-	const char *path = sqlite3_db_filename(db, schema);
+	/* sqlite3_db_filename() is younger than the oldest libraries that --sqlite takes. */
+	const char *path =
+	    sqlite3_libversion_number() < 3007010 ? NULL : sqlite3_db_filename(db, schema);
 	struct wal_index w;
 
 	if (path == NULL || !fi_vfs_wal_index(db, schema, &w) || w.backfilled != 0)

@@ -6,6 +6,7 @@
  * and seed and cannot be replayed.
  */
 #include "harness/drive/kill.h"
+#include "harness/drive/plant.h"
 
 #include "faultinject/base/assert.h"
 #include "faultinject/base/prng.h"
@@ -252,17 +253,24 @@ static int make_fresh(struct kill_run *k, struct err *err)
 	return kill_folder_fresh(&k->folder, k->folder.data, err);
 }
 
+/* The planted defect of the runner: it kills nobody. */
+static bool kill_run_spares(const struct kill_run *k)
+{
+	return k->scenario->plant != NULL && strcmp(k->scenario->plant, PLANT_NEVER_KILLS) == 0;
+}
+
 /* Fills `r` with the writers of a plan; `jobs` is room for their jobs. */
 static void fill_round(struct kill_run *k, const struct plan *p, struct kill_round *r,
 		       struct kill_job jobs[KILL_WRITERS_MAX])
 {
 	const struct kill_measure *m = p->migrating ? &k->migration_measure : &k->measure;
+	bool spared = p->number == 0 || kill_run_spares(k);
 
 	*r = (struct kill_round){
 	    .writer_count = p->migrating ? 1 : k->job_count,
 	    .victim = p->victim,
-	    .kill_ns = p->by_operation || p->number == 0 ? UINT64_MAX : p->kill_ns,
-	    .delay_ns = p->number == 0 ? UINT64_MAX : p->delay_ns,
+	    .kill_ns = p->by_operation || spared ? UINT64_MAX : p->kill_ns,
+	    .delay_ns = spared ? UINT64_MAX : p->delay_ns,
 	    .faketime = p->clock ? k->options->faketime : NULL,
 	    .folder = &k->folder,
 	    .clock_step_ns = m->duration_ns / CLOCK_STEPS + CLOCK_STEP_NS_MIN,
@@ -273,7 +281,7 @@ static void fill_round(struct kill_run *k, const struct plan *p, struct kill_rou
 		jobs[i] = p->migrating ? k->migration : k->jobs[i];
 		/* Other data in each round: what is written twice must not look the same. */
 		jobs[i].seed = prng_mix(k->options->seed) + p->number;
-		if (i == p->victim && p->by_operation)
+		if (i == p->victim && p->by_operation && !spared)
 			jobs[i].plan = p->operation;
 		r->writers[i].job = &jobs[i];
 	}

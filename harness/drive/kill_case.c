@@ -340,7 +340,7 @@ static char *cannot_run(const struct kill_run *k)
 
 	if (s->workload == NULL && s->client_count == 0)
 		return xstrdup("the scenario has no clients and no workload");
-	if (defect != NULL && !defect->in_workload)
+	if (defect != NULL && !defect->in_workload && strcmp(s->plant, PLANT_NEVER_KILLS) != 0)
 		return xasprintf("the defect '%s' is planted in a recording, not in a process",
 				 s->plant);
 	return NULL;

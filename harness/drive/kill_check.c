@@ -11,6 +11,7 @@
 #include "harness/drive/kill_internal.h"
 
 #include "faultinject/base/assert.h"
+#include "harness/drive/aftermath.h"
 #include "harness/drive/gate.h"
 #include "harness/drive/kill_bytes.h"
 #include "harness/drive/observe.h"
@@ -52,6 +53,7 @@ void kill_observation_encode(const struct observation *o, struct buf *out)
 	buf_put_u64(out, o->id);
 	buf_put_u64(out, (uint64_t)(int64_t)o->rc);
 	put_text(out, o->failed);
+	put_text(out, o->aftermath.hot);
 	buf_put_u64(out, o->file_count);
 	buf_append(out, o->files, o->file_count * sizeof *o->files);
 	buf_put_u64(out, o->probe_count);
@@ -124,6 +126,9 @@ int kill_observation_decode(const struct buf *in, struct observation *ret, struc
 	failed = take_text(&r);
 	(void)snprintf(o.failed, sizeof o.failed, "%s", failed == NULL ? "" : failed);
 	free(failed);
+	char *hot = take_text(&r);
+	(void)snprintf(o.aftermath.hot, sizeof o.aftermath.hot, "%s", hot == NULL ? "" : hot);
+	free(hot);
 	o.file_count = kill_take_count(&r, sizeof *o.files);
 	if (o.file_count > OBSERVED_FILES_MAX) {
 		o.file_count = 0;
@@ -169,6 +174,9 @@ _Noreturn static void check_in_child(const struct subject *subject, const struct
 
 	observer_observe(&observer, db, &o);
 	observer_close(db);
+	/* Of what follows recovery only what changes nothing: the next round goes on here. */
+	if (o.rc == 0)
+		aftermath_leftovers(&observer, &o.aftermath);
 	buf_init(&b);
 	kill_observation_encode(&o, &b);
 	for (size_t at = 0; at < b.size;) {

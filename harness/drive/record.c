@@ -8,6 +8,7 @@
 #include "faultinject/base/buf.h"
 #include "faultinject/base/prng.h"
 #include "faultinject/disk.h"
+#include "faultinject/trace_image.h"
 #include "faultinject/vfs.h"
 #include "harness/case/version.h"
 #include "harness/drive/observe.h"
@@ -417,6 +418,44 @@ static int run_workload(struct recording *r, struct err *err)
 	return 0;
 }
 
+/* What the trace makes of the files, against what the program made of them. */
+struct comparison {
+	const struct trace_image *image;
+	struct err *err;
+	int rc;
+};
+
+static void compare_file(void *ctx, const char *path, const uint8_t *data, uint64_t size)
+{
+	struct comparison *c = ctx;
+	uint64_t traced_size = 0, at = 0;
+	const uint8_t *traced = trace_image_file(c->image, path, &traced_size);
+
+	if (c->rc != 0)
+		return;
+	if (traced == NULL) {
+		c->rc =
+		    err_set(c->err, ERR_HARNESS, "the recording has a hole: it lacks '%s'", path);
+		return;
+	}
+	while (at < size && at < traced_size && data[at] == traced[at])
+		at++;
+	if (at < size || at < traced_size)
+		c->rc = err_set(c->err, ERR_HARNESS,
+				"the recording has a hole: '%s' has other bytes from %llu on", path,
+				(unsigned long long)at);
+}
+
+static int check_trace(const struct trace *t, struct disk *disk, struct err *err)
+{
+	struct trace_image *image = trace_image_create(t);
+	struct comparison c = {.image = image, .err = err};
+
+	disk_each(disk, compare_file, &c);
+	trace_image_free(image);
+	return c.rc;
+}
+
 int record_case(const struct scenario *s, const struct case_spec *spec,
 		const struct subject *subject, struct trace **ret_trace, char **ret_skip_reason,
 		struct err *err)
@@ -444,18 +483,20 @@ int record_case(const struct scenario *s, const struct case_spec *spec,
 	if (rc == 0 && r.skip_reason == NULL)
 		rc = s->workload != NULL ? run_workload(&r, err) : run_clients(&r, err);
 	disk_record(r.disk, NULL);
-	if (rc == 0 && r.skip_reason == NULL)
-		rc = check_queries(&r, err);
-	ASSERT_OP(fi_vfs_open_count(), ==, 0);
-	observer_release(&r.observer);
-	disk_free(r.disk);
 	if (rc == 0 && r.skip_reason == NULL && s->plant != NULL) {
-		struct trace *planted = plant_in_trace(s->plant, t);
+		struct trace *planted = plant_in_trace(s->plant, t, NULL);
 		if (planted != NULL) {
 			trace_free(t);
 			t = planted;
 		}
 	}
+	if (rc == 0 && r.skip_reason == NULL)
+		rc = check_trace(t, r.disk, err);
+	if (rc == 0 && r.skip_reason == NULL)
+		rc = check_queries(&r, err);
+	ASSERT_OP(fi_vfs_open_count(), ==, 0);
+	observer_release(&r.observer);
+	disk_free(r.disk);
 	if (rc != 0 || r.skip_reason != NULL) {
 		trace_free(t);
 		*ret_skip_reason = r.skip_reason;

@@ -28,6 +28,7 @@ static const char *const defects[] = {
     "ack-before-commit",
     "batch-in-two-transactions",
     "migration-outside-transaction",
+    "version-row-before-ddl",
 };
 
 enum { SERVER_SIZE = 32, EVENT_ID_SIZE = 64 };
@@ -219,8 +220,9 @@ static int write_batches(struct archive *a, int64_t count, struct err *err)
 	return 0;
 }
 
-/* The defect "migration-outside-transaction": each statement commits by itself, then the version
- * row. The handle is of the older program, which cannot go on afterwards. */
+/* The defects "migration-outside-transaction" (each statement commits by itself, then the version
+ * row) and "version-row-before-ddl" (the version row commits first). The handle is of the older
+ * program, which cannot go on afterwards. */
 static int migrate_in_pieces(struct archive *a, const struct store_migration *migration,
 			     size_t version, struct err *err)
 {
@@ -229,10 +231,11 @@ static int migrate_in_pieces(struct archive *a, const struct store_migration *mi
 	    sqlite3_mprintf("INSERT INTO schema_version (version, digest, name, applied_us) "
 			    "VALUES (%d, '', %Q, 0)",
 			    (int)version, migration->name);
-	int rc = sqlite3_exec(db, migration->sql, NULL, NULL, NULL);
+	bool row_first = planted(a, "version-row-before-ddl");
+	int rc = sqlite3_exec(db, row_first ? row : migration->sql, NULL, NULL, NULL);
 
 	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(db, row, NULL, NULL, NULL);
+		rc = sqlite3_exec(db, row_first ? migration->sql : row, NULL, NULL, NULL);
 	sqlite3_free(row);
 	return rc == SQLITE_OK ? 0 : err_set(err, ERR_SQLITE, "store: %s", sqlite3_errmsg(db));
 }
@@ -245,7 +248,8 @@ static int run_with_migration(struct archive *a, int64_t batches, struct err *er
 
 	if (rc == 0)
 		rc = write_batches(a, batches / 2, err);
-	if (rc == 0 && planted(a, "migration-outside-transaction"))
+	if (rc == 0 &&
+	    (planted(a, "migration-outside-transaction") || planted(a, "version-row-before-ddl")))
 		return migrate_in_pieces(a, &migrations[all - 1], all, err);
 	store_close(a->store);
 	a->store = NULL;
@@ -267,6 +271,9 @@ static int archival_run(const struct workload_env *env, struct err *err)
 	};
 	int rc;
 
+	if (sqlite3_libversion_number() < 3008007) /* sqlite3_bind_blob64() */
+		return err_set(err, ERR_SQLITE, "the store needs SQLite 3.8.7 or later; this is %s",
+			       sqlite3_libversion());
 	(void)snprintf(a.server, sizeof a.server, "server-%u", env->worker);
 	prng_init(&a.random, env->seed + env->worker, "workload");
 	a.events = xcalloc(a.event_count, sizeof *a.events);

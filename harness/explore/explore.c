@@ -118,7 +118,8 @@ static int run_counted(struct explore_search *s, struct tree *t, size_t count, u
 		own.steps += t->base_count;
 		own.hashes += t->base_count;
 		own.count -= t->base_count;
-		rc = frontier_add(&t->frontier, &own, count, err);
+		if (s->model.defect != MODEL_SEARCH_SKIPS || s->outcome->recoveries % 5 != 4)
+			rc = frontier_add(&t->frontier, &own, count, err);
 	}
 	if (rc == 0 && *ret_next == EXPLORE_GO && t->leaf != NULL)
 		rc = t->leaf(s, t, ret_next, err);

@@ -36,6 +36,25 @@ struct probe_result {
 	bool cut;     /* there were more than PROBE_ROWS_MAX rows */
 };
 
+/* The first call of a step that failed. */
+struct observed_failure {
+	int rc;				  /* 0, or the extended SQLite code */
+	char text[OBSERVATION_TEXT_SIZE]; /* which call and SQLite's words */
+};
+
+/* What became of the database after it had recovered and been observed, and every connection was
+ * closed: see harness/drive/aftermath.h. All zeros: nothing to object to, or not looked at. */
+struct aftermath {
+	char hot[OBSERVATION_TEXT_SIZE];     /* a journal that was left hot; "" = none */
+	struct observed_failure second;	     /* of opening, recovering or reading again */
+	bool hung;			     /* that went on past its call limit */
+	bool differs;			     /* it showed other content */
+	char changed[OBSERVATION_TEXT_SIZE]; /* what it did first to a file; "" = nothing */
+	struct observed_failure write;	     /* of writing to each schema and committing */
+	bool unread;			     /* another connection did not read what was written */
+	struct observed_failure locked_out;  /* busy, locked or protocol, with nobody else there */
+};
+
 struct observation {
 	uint64_t id; /* hash of everything below: equal ids are the same observation */
 	int rc;	     /* 0, or the extended SQLite code of the first call that failed */
@@ -46,6 +65,7 @@ struct observation {
 	struct observed_file files[OBSERVED_FILES_MAX]; /* main first, then @attach order */
 	struct probe_result *probes;			/* in the order of the probe list; owned */
 	size_t probe_count;
+	struct aftermath aftermath;
 };
 
 static inline const char *probe_cell(const struct probe_result *r, size_t row, size_t column)
@@ -54,6 +74,12 @@ static inline const char *probe_cell(const struct probe_result *r, size_t row, s
 }
 
 void observation_release(struct observation *o); /* accepts a zeroed one */
+/* A copy that owns all that it holds. */
+struct observation observation_copy(const struct observation *o);
+
+/* The primary code says that another connection is in the way: SQLITE_BUSY, SQLITE_LOCKED or
+ * SQLITE_PROTOCOL. */
+bool observed_locked_out(int rc);
 
 /* A query that an oracle wants answered on every observed state. */
 struct probe {

@@ -18,8 +18,8 @@
 #include <string.h>
 
 static const struct oracle *const oracles[] = {
-    &oracle_recovery, &oracle_integrity, &oracle_invariant,
-    &oracle_batch,    &oracle_order,	 &oracle_schema,
+    &oracle_recovery, &oracle_integrity, &oracle_invariant,   &oracle_batch,	&oracle_order,
+    &oracle_schema,   &oracle_leftovers, &oracle_second_open, &oracle_writable, &oracle_liveness,
 };
 
 enum {
@@ -210,6 +210,14 @@ size_t judge_not_applicable(const struct judge *j, struct judge_not_applicable *
 	return count;
 }
 
+bool judge_always_on(const char *oracle)
+{
+	for (size_t i = 0; i < ORACLE_COUNT; i++)
+		if (strcmp(oracles[i]->info.name, oracle) == 0)
+			return oracles[i]->is_always_on;
+	return strcmp(oracle, "history") == 0;
+}
+
 /* ---- judging ---- */
 
 static enum grade worse(enum grade a, enum grade b)
@@ -269,9 +277,9 @@ size_t judge_observation(const struct judge *j, const struct history *h, uint64_
 			findings_add(&f, judgement.verdict.oracle, judgement.verdict.grade, "%s",
 				     judgement.verdict.message);
 	}
-	/* What could not be read has no answers: only "recovery" has something to say. */
+	/* What could not be read has no answers. */
 	for (size_t i = 0; i < ORACLE_COUNT; i++)
-		if (j->selves[i] != NULL && (readable || oracles[i] == &oracle_recovery))
+		if (j->selves[i] != NULL && (readable || oracles[i]->judges_unreadable))
 			oracles[i]->judge(j->selves[i], j, o, &f);
 	say_what_did_not_fit(&f);
 	*ret_grade = f.worst;

@@ -46,14 +46,18 @@ const struct probe_list *judge_probes(const struct judge *j);
 void judge_learn(struct judge *j, const struct observation *o);
 
 /* What oracles leave out because a legal state already fails it. Borrowed strings, valid until the
- * next judge_learn(). The name says whether somebody asked for the oracle: "integrity" is always
- * on, "invariant", "batch", "order" and "schema" are on because the scenario declares them. Those
- * come first, so that a small `max` cuts off none of them for the others. */
+ * next judge_learn(). The name says whether somebody asked for the oracle (judge_always_on()):
+ * "invariant", "batch", "order" and "schema" are on because the scenario declares them. Those come
+ * first, so that a small `max` cuts off none of them for the others. */
 struct judge_not_applicable {
 	const char *oracle;
 	const char *reason;
 };
 size_t judge_not_applicable(const struct judge *j, struct judge_not_applicable *ret, size_t max);
+
+/* Nobody asked for this oracle by name; where it does not apply, nothing that was asked for is
+ * missing. */
+bool judge_always_on(const char *oracle);
 
 enum { JUDGE_VERDICTS_MAX = 16 };
 

@@ -301,6 +301,7 @@ const struct oracle oracle_integrity = {
 	 "failed read",
 	 "foreign keys; wrong values in well-formed rows; complaints that a legal state gets as "
 	 "well"},
+    .is_always_on = true,
     .create = integrity_create,
     .free = integrity_free,
     .learn = integrity_learn,

@@ -41,6 +41,8 @@ enum probe_status {
 
 struct oracle {
 	struct oracle_info info;
+	bool is_always_on;	/* no scenario asks for it by name */
+	bool judges_unreadable; /* has something to say about what could not be read */
 	/* NULL when the scenario does not ask for it. `config` lives as long as the oracle. */
 	void *(*create)(const struct judge_config *config, struct probe_list *probes);
 	void (*free)(void *self);
@@ -53,7 +55,8 @@ struct oracle {
 };
 
 extern const struct oracle oracle_recovery, oracle_integrity, oracle_invariant, oracle_batch,
-    oracle_order, oracle_schema;
+    oracle_order, oracle_schema, oracle_leftovers, oracle_second_open, oracle_writable,
+    oracle_liveness;
 
 /* The fate of a probe on an observation that could be read. */
 enum probe_status judge_probe_status(const struct judge *j, const struct observation *o,

@@ -3,8 +3,8 @@
  *
  * Checks: that opening, recovering and digesting every database file succeeds, and ends.
  *
- * Does not check: how long it takes below the call limit; that a second recovery changes nothing;
- * that the database can be written afterwards.
+ * Does not check: how long it takes below the call limit; what comes after ("second-open",
+ * "writable"); codes that mean "another connection is in the way" ("liveness").
  */
 #include "harness/judge/oracle_internal.h"
 
@@ -36,14 +36,16 @@ static void recovery_judge(const void *self, const struct judge *j, const struct
 	(void)j;
 	if (o->hung)
 		findings_add(f, name, GRADE_CORRUPT, "recovery does not end");
-	else if (o->rc != 0)
+	else if (o->rc != 0 && !observed_locked_out(o->rc))
 		findings_add(f, name, GRADE_CORRUPT, "cannot be %s: %s (code %d)",
 			     opened ? "read" : "opened", o->failed, o->rc);
 }
 
 const struct oracle oracle_recovery = {
     .info = {name, "the database can be opened and read after the crash, and recovery ends",
-	     "how long recovery takes; a second recovery; whether the database can be written"},
+	     "how long recovery takes; what comes after it; being locked out (liveness)"},
+    .is_always_on = true,
+    .judges_unreadable = true,
     .create = recovery_create,
     .free = recovery_free,
     .judge = recovery_judge,

@@ -89,6 +89,9 @@ void scenario_free(struct scenario *s)
 	for (size_t i = 0; i < s->rule_count; i++)
 		kv_release(&s->rules[i].conditions);
 	free(s->rules);
+	for (size_t i = 0; i < s->redundant_count; i++)
+		scenario_redundant_release(&s->redundant[i]);
+	free(s->redundant);
 	statements_release(&s->open);
 	strings_free(s->loads, s->load_count);
 	statements_release(&s->setup);
@@ -127,6 +130,7 @@ void case_spec_release(struct case_spec *c)
 	kv_release(&c->config);
 	kv_release(&c->model_params);
 	kv_release(&c->workload_params);
+	free(c->redundant);
 	memset(c, 0, sizeof *c);
 }
 

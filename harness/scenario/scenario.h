@@ -88,6 +88,14 @@ struct scenario_order {
 	char *table, *column;
 };
 
+/* @redundant: names of mutants that do no harm; see scenario_redundant.c. */
+struct scenario_redundant {
+	char **names; /* owned */
+	size_t name_count, name_cap;
+	struct kv_list conditions;
+	int line;
+};
+
 /* @define-model: strict-posix with these parameters. */
 struct scenario_model {
 	char *name;
@@ -126,6 +134,8 @@ struct scenario {
 	size_t order_count, order_cap;
 	int64_t *schema_versions; /* @schema-version; NULL when absent */
 	size_t schema_version_count, schema_version_cap;
+	struct scenario_redundant *redundant;
+	size_t redundant_count, redundant_cap;
 	char *plant; /* @plant, or NULL */
 	int plant_line;
 };
@@ -165,6 +175,11 @@ struct case_options {
 	enum grade default_require;	   /* where neither stands */
 	const char *glob;		   /* --case; NULL = all */
 	uint32_t shard_index, shard_count; /* --shard i/n, 1-based; 0/0 = all */
+	/* Axes that take the place of the scenario's own ones and of its pragmas of these keys, and
+	 * turn faster than those that stay; borrowed. */
+	const struct scenario_axis *axes;
+	size_t axis_count;
+	bool unjudged; /* @require and @expect are passed over; --require still holds */
 };
 
 /* One case: a scenario under one model and one assignment of its axes. */
@@ -176,8 +191,14 @@ struct case_spec {
 	struct kv_list model_params;	/* model.X without the prefix */
 	struct kv_list workload_params; /* workload.X without the prefix, over the file's own */
 	bool has_expect;
+	bool has_required; /* false: @expect decides alone, or nothing is asked of the case */
 	enum grade expected, required;
+	const char **redundant; /* @redundant names that hold here; owned, borrowed strings */
+	size_t redundant_count, redundant_cap;
 };
+
+/* Does the scenario list this mutant ("sync main.db-wal #3") as redundant in this case? */
+bool case_spec_redundant(const struct case_spec *c, const char *name);
 
 struct case_list {
 	struct case_spec *items; /* owned, in a stable order */

@@ -1,6 +1,7 @@
 /*
  * Expansion of a scenario into cases: models x axes, in that order, the last axis turning fastest.
  *
+ * A command can bring axes of its own, which replace those of the scenario that have their keys.
  * --set fixes an axis to one value; any other key of it is added to every case and shows in the id.
  * Globs and shards select whole cases by their ids alone, after the expansion, so that what a case
  * is never depends on which others run.
@@ -29,8 +30,9 @@ struct expansion {
 	const char *relative;
 	const char *const *models;
 	size_t model_count;
-	struct dimension *dimensions; /* owned, as many as axes */
-	struct kv_list extra;	      /* --set keys that are no axis */
+	struct dimension *dimensions; /* owned */
+	size_t dimension_count;
+	struct kv_list extra; /* --set keys that are no axis */
 };
 
 /* '*' stands for any text, '/' included, and '?' for one byte. Brackets are ordinary, so that an id
@@ -86,11 +88,39 @@ static int models_resolve(struct expansion *x, const struct scenario_vocabulary 
 
 static struct dimension *dimension_find(struct expansion *x, const char *key)
 {
-	for (size_t i = 0; i < x->s->axis_count; i++) {
+	for (size_t i = 0; i < x->dimension_count; i++) {
 		if (strcmp(x->dimensions[i].key, key) == 0)
 			return &x->dimensions[i];
 	}
 	return NULL;
+}
+
+static void dimension_add(struct expansion *x, const struct scenario_axis *axis)
+{
+	x->dimensions[x->dimension_count++] =
+	    (struct dimension){.key = axis->key,
+			       .values = (const char *const *)axis->values,
+			       .value_count = axis->value_count};
+}
+
+static bool axis_replaced(const struct case_options *options, const char *key)
+{
+	for (size_t i = 0; i < options->axis_count; i++) {
+		if (strcmp(options->axes[i].key, key) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void dimensions_resolve(struct expansion *x)
+{
+	x->dimensions = xcalloc(x->s->axis_count + x->options->axis_count, sizeof *x->dimensions);
+	for (size_t i = 0; i < x->s->axis_count; i++) {
+		if (!axis_replaced(x->options, x->s->axes[i].key))
+			dimension_add(x, &x->s->axes[i]);
+	}
+	for (size_t i = 0; i < x->options->axis_count; i++)
+		dimension_add(x, &x->options->axes[i]);
 }
 
 static bool axis_has(const struct dimension *d, const char *value)
@@ -107,13 +137,6 @@ static int set_resolve(struct expansion *x, const struct scenario_vocabulary *vo
 {
 	const struct kv_list *set = x->options->set;
 
-	for (size_t i = 0; i < x->s->axis_count; i++) {
-		const struct scenario_axis *axis = &x->s->axes[i];
-
-		x->dimensions[i] = (struct dimension){.key = axis->key,
-						      .values = (const char *const *)axis->values,
-						      .value_count = axis->value_count};
-	}
 	for (size_t i = 0; set != NULL && i < set->count; i++) {
 		const char *key = set->items[i].key;
 		const char *value = kv_find(set, key); /* the last one wins */
@@ -173,15 +196,33 @@ static bool condition_holds(const struct case_spec *c, const struct kv *conditio
 	return value != NULL && strcmp(value, condition->value) == 0;
 }
 
+static bool conditions_hold(const struct case_spec *c, const struct kv_list *conditions)
+{
+	for (size_t i = 0; i < conditions->count; i++)
+		if (!condition_holds(c, &conditions->items[i]))
+			return false;
+	return true;
+}
+
+static void redundant_apply(const struct scenario *s, struct case_spec *c)
+{
+	for (size_t i = 0; i < s->redundant_count; i++) {
+		const struct scenario_redundant *r = &s->redundant[i];
+		for (size_t k = 0; conditions_hold(c, &r->conditions) && k < r->name_count; k++) {
+			c->redundant = xgrow(c->redundant, c->redundant_count, &c->redundant_cap,
+					     sizeof *c->redundant);
+			c->redundant[c->redundant_count++] = r->names[k];
+		}
+	}
+}
+
 static void rules_apply(const struct expansion *x, struct case_spec *c)
 {
 	c->required = x->options->default_require;
-	for (size_t i = 0; i < x->s->rule_count; i++) {
+	for (size_t i = 0; i < x->s->rule_count && !x->options->unjudged; i++) {
 		const struct scenario_rule *rule = &x->s->rules[i];
-		bool holds = true;
+		bool holds = conditions_hold(c, &rule->conditions);
 
-		for (size_t k = 0; holds && k < rule->conditions.count; k++)
-			holds = condition_holds(c, &rule->conditions.items[k]);
 		if (holds && rule->expect) {
 			c->has_expect = true;
 			c->expected = rule->grade;
@@ -191,6 +232,7 @@ static void rules_apply(const struct expansion *x, struct case_spec *c)
 	}
 	if (x->options->require != NULL)
 		c->required = *x->options->require;
+	c->has_required = !c->has_expect && (!x->options->unjudged || x->options->require != NULL);
 }
 
 /* Whatever could be taken for a part of the id's own syntax is written as %XX, so that different
@@ -245,14 +287,14 @@ static void case_build(const struct expansion *x, const char *model, size_t numb
 	for (size_t i = 0; defined != NULL && i < defined->params.count; i++)
 		kv_set(&c.model_params, defined->params.items[i].key,
 		       defined->params.items[i].value);
-	for (size_t i = 0; i < x->s->axis_count; i++)
+	for (size_t i = 0; i < x->dimension_count; i++)
 		stride *= x->dimensions[i].value_count;
 	for (size_t i = 0; i < x->s->pragmas.count; i++)
 		kv_set(&c.config, x->s->pragmas.items[i].key, x->s->pragmas.items[i].value);
 	for (size_t i = 0; i < x->s->workload_params.count; i++)
 		kv_set(&c.workload_params, x->s->workload_params.items[i].key,
 		       x->s->workload_params.items[i].value);
-	for (size_t i = 0; i < x->s->axis_count; i++) {
+	for (size_t i = 0; i < x->dimension_count; i++) {
 		const struct dimension *d = &x->dimensions[i];
 
 		stride /= d->value_count;
@@ -267,6 +309,8 @@ static void case_build(const struct expansion *x, const char *model, size_t numb
 	c.id = case_id(x, model, &shown);
 	kv_release(&shown);
 	rules_apply(x, &c);
+	if (x->extra.count == 0)
+		redundant_apply(x->s, &c);
 	*ret_case = c;
 }
 
@@ -292,14 +336,14 @@ int scenario_cases(const struct scenario *s, const char *relative,
 		: options->shard_index < 1 || options->shard_index > options->shard_count)
 		return err_set(err, ERR_USAGE, "--shard %u/%u: expected i/n with 1 <= i <= n",
 			       options->shard_index, options->shard_count);
-	x.dimensions = xcalloc(s->axis_count, sizeof *x.dimensions);
+	dimensions_resolve(&x);
 	rc = models_resolve(&x, vocabulary, err);
 	if (rc == 0)
 		rc = set_resolve(&x, vocabulary, err);
 	if (rc != 0)
 		goto out;
 	/* Checked at every factor, so that the product cannot overflow. */
-	for (size_t i = 0; i < s->axis_count && product <= SCENARIO_CASES_MAX; i++)
+	for (size_t i = 0; i < x.dimension_count && product <= SCENARIO_CASES_MAX; i++)
 		product *= x.dimensions[i].value_count;
 	if (product > SCENARIO_CASES_MAX || product * x.model_count > SCENARIO_CASES_MAX) {
 		rc = err_set(err, ERR_INPUT, "%s:%d: models and '@matrix' make more than %d cases",

@@ -36,6 +36,7 @@ enum {
 	X(batch, "batch", false)                                                                   \
 	X(order, "order", false)                                                                   \
 	X(schema_version, "schema-version", true)                                                  \
+	X(redundant, "redundant", false)                                                           \
 	X(plant, "plant", true)
 
 /* ---- scenario_text.c ---- */
@@ -177,5 +178,9 @@ const struct scenario_model *scenario_model_find(const struct scenario *s, const
 /* Is `name` a model of the vocabulary, or one that was defined above? Fails with the line
  * otherwise. */
 int parser_model_check(struct parser *p, int line, const char *name);
+
+/* ---- scenario_redundant.c ---- */
+
+void scenario_redundant_release(struct scenario_redundant *r);
 
 #endif

@@ -248,6 +248,21 @@ static void processes_assign(struct scenario *s)
 	}
 }
 
+/* What stands behind an 'if'. */
+static int check_conditions(struct parser *p, int line, const struct kv_list *conditions)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < conditions->count; i++) {
+		const struct kv *kv = &conditions->items[i];
+
+		rc = strcmp(kv->key, "model") == 0
+			 ? parser_model_check(p, line, kv->value)
+			 : parser_setting_check(p, line, kv->key, kv->value);
+	}
+	return rc;
+}
+
 static int finish(struct parser *p)
 {
 	struct scenario *s = p->s;
@@ -264,23 +279,12 @@ static int finish(struct parser *p)
 		if (rc != 0)
 			return rc;
 	}
-	for (size_t i = 0; i < s->rule_count; i++) {
-		const struct scenario_rule *rule = &s->rules[i];
-
-		for (size_t k = 0; k < rule->conditions.count; k++) {
-			const struct kv *kv = &rule->conditions.items[k];
-
-			if (strcmp(kv->key, "model") != 0) {
-				rc = parser_setting_check(p, rule->line, kv->key, kv->value);
-				if (rc != 0)
-					return rc;
-			} else {
-				rc = parser_model_check(p, rule->line, kv->value);
-				if (rc != 0)
-					return rc;
-			}
-		}
-	}
+	for (size_t i = 0; rc == 0 && i < s->rule_count; i++)
+		rc = check_conditions(p, s->rules[i].line, &s->rules[i].conditions);
+	for (size_t i = 0; rc == 0 && i < s->redundant_count; i++)
+		rc = check_conditions(p, s->redundant[i].line, &s->redundant[i].conditions);
+	if (rc != 0)
+		return rc;
 	if (s->model_count == 0) {
 		s->models = xgrow(s->models, 0, &s->model_cap, sizeof *s->models);
 		s->models[s->model_count++] = xstrdup("strict-posix");

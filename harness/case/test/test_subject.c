@@ -143,6 +143,9 @@ static void expect_same(const struct subject *a, const struct subject *b)
 	assert_int_equal(a->ack_lock, b->ack_lock);
 	assert_int_equal(a->model_defined, b->model_defined);
 	assert_int_equal(a->unsynced_recovery, b->unsynced_recovery);
+	assert_int_equal(a->defect == NULL, b->defect == NULL);
+	if (a->defect != NULL)
+		assert_string_equal(a->defect, b->defect);
 	expect_same_kv(&a->pragmas, &b->pragmas);
 	expect_same_kv(&a->model_params, &b->model_params);
 	expect_same_strings(a->open, a->open_count, b->open, b->open_count);
@@ -204,6 +207,7 @@ static void test_round_trip(void **state)
 	s->ack_lock = false;
 	s->model_defined = true;
 	s->unsynced_recovery = true;
+	s->defect = xstrdup("journal-stays");
 	s->seed = 0;
 	copy = through_json(s);
 	expect_same(s, copy);

@@ -21,9 +21,12 @@ sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
 import commands  # noqa: E402
 import damage  # noqa: E402
+import defects  # noqa: E402
 import depth  # noqa: E402
 import kills  # noqa: E402
+import matrix  # noqa: E402
 import models  # noqa: E402
+import mutate  # noqa: E402
 import results  # noqa: E402
 import scenarios  # noqa: E402
 import workers  # noqa: E402
@@ -36,7 +39,8 @@ def check_all(t):
     extension = scenarios.build_library(t, scenarios.EXTENSION)
     no_wal = scenarios.build_library(t, scenarios.NO_WAL)
     for section, *args in ((commands, CONTRACT), (scenarios, extension), (results, no_wal),
-                           (damage,), (models,), (depth,), (workers,), (kills,)):
+                           (damage,), (models,), (depth,), (workers,), (kills,), (matrix, no_wal),
+                           (mutate,), (defects,)):
         start, count = time.monotonic(), t.passed + t.failed
         section.check(t, *args)
         print(f'{section.__name__}: {t.passed + t.failed - count} checks, '

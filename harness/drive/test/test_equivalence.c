@@ -573,6 +573,32 @@ static void test_checkpoint(void **state)
 	(void)compare_scenario(text, model_of("strict-posix", 4096), false);
 }
 
+/* What follows recovery, where there is something to object to: planted defects of recovery. */
+static void test_aftermath(void **state)
+{
+	static const char *const defects[] = {"journal-stays", "log-vanishes",
+					      "read-only-after-recovery", "lock-stays"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof defects / sizeof defects[0]; i++) {
+		char *text = xasprintf(
+		    "-- @scenario one row\n"
+		    "-- @matrix journal_mode=delete,persist,wal synchronous=extra,normal\n"
+		    "-- @pragma page_size=512\n"
+		    "-- @plant %s\n"
+		    "-- @setup\n"
+		    "CREATE TABLE t(id INTEGER PRIMARY KEY, v);\n"
+		    "-- @client a\n"
+		    "INSERT INTO t VALUES (1, 'x');\n",
+		    defects[i]);
+		uint64_t states = compare_scenario(text, model_of("strict-posix", 512), true);
+		print_message("%s: %llu states by brute force\n", defects[i],
+			      (unsigned long long)states);
+		assert_true(states > 400);
+		free(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -580,6 +606,7 @@ int main(void)
 	    cmocka_unit_test(test_presets),   cmocka_unit_test(test_again),
 	    cmocka_unit_test(test_prefixes),  cmocka_unit_test(test_repeated_states),
 	    cmocka_unit_test(test_two_files), cmocka_unit_test(test_checkpoint),
+	    cmocka_unit_test(test_aftermath),
 	};
 
 	observer_configure();

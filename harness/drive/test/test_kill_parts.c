@@ -236,6 +236,7 @@ static struct observation sample_observation(void)
 	struct observation o = {.id = 77, .rc = -3, .failed = "open: no", .file_count = 2};
 
 	o.files[1].state.lo = 5;
+	strcpy(o.aftermath.hot, "/db-journal");
 	o.probe_count = 3;
 	o.probes = xcalloc(3, sizeof *o.probes);
 	o.probes[0] = (struct probe_result){.row_count = 2, .column_count = 2};
@@ -262,6 +263,7 @@ static void test_observations(void **state)
 	assert_int_equal(got.id, 77);
 	assert_int_equal(got.rc, -3);
 	assert_string_equal(got.failed, "open: no");
+	assert_string_equal(got.aftermath.hot, "/db-journal");
 	assert_int_equal(got.file_count, 2);
 	assert_int_equal(got.files[1].state.lo, 5);
 	assert_int_equal(got.probe_count, 3);

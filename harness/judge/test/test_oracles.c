@@ -328,8 +328,9 @@ static void test_too_many_findings(void **state)
 /* Each oracle says what it checks and what not. */
 static void test_infos(void **state)
 {
-	static const char *const names[] = {"history", "recovery", "integrity", "invariant",
-					    "batch",   "order",	   "schema"};
+	static const char *const names[] = {"history",	   "recovery", "integrity", "invariant",
+					    "batch",	   "order",    "schema",    "leftovers",
+					    "second-open", "writable", "liveness"};
 	size_t count;
 	const struct oracle_info *infos = oracle_infos(&count);
 

@@ -190,6 +190,8 @@ static void print_cases(struct buf *out, const struct case_list *list)
 		buf_printf(out, "%s require=%s", c->id, grade_text(c->required));
 		if (c->has_expect)
 			buf_printf(out, " expect=%s", grade_text(c->expected));
+		else if (!c->has_required)
+			buf_printf(out, " unjudged");
 		buf_printf(out, "\n");
 		print_kv(out, "  config", &c->config);
 		print_kv(out, "  model", &c->model_params);
@@ -263,8 +265,8 @@ static void command_parse(const char *args, const char *input, size_t size, stru
 	buf_release(&text);
 }
 
-/* "cases OPTION=VALUE ...": relative, model (may repeat), set (may repeat), require, case, shard.
- */
+/* "cases OPTION=VALUE ...": relative, model (may repeat), set (may repeat), require, case, shard,
+ * unjudged=yes, and axis=KEY:VALUE:VALUE (may repeat), an axis of the command's own. */
 static void command_cases(char *args, const char *input, size_t size, struct buf *out)
 {
 	const char *models[8], *relative = "dir/f.sql";
@@ -274,8 +276,12 @@ static void command_cases(char *args, const char *input, size_t size, struct buf
 	struct scenario *s = NULL;
 	struct err err = ERR_INIT;
 	enum grade require;
+	struct scenario_axis axes[2] = {0};
+	char *axis_values[2][4];
+	char *rest = NULL;
 
-	for (char *word = strtok(args, " "); word != NULL; word = strtok(NULL, " ")) {
+	for (char *word = strtok_r(args, " ", &rest); word != NULL;
+	     word = strtok_r(NULL, " ", &rest)) {
 		char *value = strchr(word, '=');
 
 		assert_non_null(value);
@@ -300,6 +306,19 @@ static void command_cases(char *args, const char *input, size_t size, struct buf
 		} else if (strcmp(word, "shard") == 0) {
 			assert_int_equal(
 			    sscanf(value, "%u/%u", &options.shard_index, &options.shard_count), 2);
+		} else if (strcmp(word, "unjudged") == 0) {
+			options.unjudged = true;
+		} else if (strcmp(word, "axis") == 0) {
+			assert_true(options.axis_count < 2);
+			struct scenario_axis *axis = &axes[options.axis_count];
+
+			axis->key = strtok(value, ":");
+			axis->values = axis_values[options.axis_count++];
+			for (char *v = strtok(NULL, ":"); v != NULL; v = strtok(NULL, ":")) {
+				assert_true(axis->value_count < 4);
+				axis->values[axis->value_count++] = v;
+			}
+			options.axes = axes;
 		} else {
 			fail_msg("unknown option %s", word);
 		}

@@ -19,15 +19,21 @@ COMMANDS = {
     'explore': RUNS + ['model', 'depth', 'jobs', 'resume', 'representative'],
     'trace': [],
     'kill': RUNS + CASES,
+    'matrix': RUNS + CASES + ['model', 'depth', 'jobs', 'resume', 'representative'],
+    'mutate': RUNS + CASES + ['model'],
     'list': [],
     'doctor': ['sqlite'],
 }
-NOT_SERVED = ['init', 'test', 'compare', 'explain', 'record', 'sim', 'fuzz', 'mutate', 'matrix',
+NOT_SERVED = ['init', 'test', 'compare', 'explain', 'record', 'sim', 'fuzz',
               'qualify', 'report', 'merge', 'check', 'shrink']
 MODELS = ['strict-posix', 'ext4-ordered', 'ext4-writeback', 'xfs', 'apfs-no-fullfsync',
           'apfs-barrier', 'nvme-4k', 'legacy-512-nopsow', 'lying-disk', 'process-crash']
 DEFECTS = ['ack-before-commit', 'batch-in-two-transactions', 'migration-outside-transaction',
-           'missing-commit-sync', 'recovery-without-sync']
+           'version-row-before-ddl', 'missing-commit-sync', 'checkpoint-without-log-sync',
+           'directory-never-synced', 'failed-fsync-ignored', 'trace-with-a-hole', 'disk-forgets',
+           'search-skips', 'history-of-another-run', 'kill-that-never-kills',
+           'report-hides-a-violation', 'recovery-without-sync', 'journal-stays', 'log-vanishes',
+           'read-only-after-recovery', 'lock-stays']
 GRID = ROWS + '-- @matrix synchronous=full,extra cache_size=10,20\n'
 # Needs many seconds, so that budgets and interrupts come in the middle of it.
 LONG = '-- @scenario long\n-- @pragma journal_mode=wal synchronous=normal wal_autocheckpoint=8\n' \

@@ -52,7 +52,7 @@ def wrong_in_result(text, command, case_optional=()):
     if not text.endswith('}\n'):
         wrong.append('no newline at the end')
     for case in result.get('cases', []):
-        wrong += wrong_in(case, CASE, ('notes', *case_optional))
+        wrong += wrong_in(case, CASE, ('notes', 'lint', *case_optional))
         wrong += [f'{k} is {case.get(k)!r}' for k in ('grade', 'required', 'expected')
                   if case.get(k) not in (*GRADES, None)]
         if case.get('verdict') not in ('held', 'violated', 'inconclusive', 'error', 'skipped'):
@@ -67,6 +67,10 @@ def wrong_in_result(text, command, case_optional=()):
             wrong += wrong_in(violation, VIOLATION)
             if violation.get('token') and not TOKEN.fullmatch(violation['token']):
                 wrong.append(f'token {violation["token"]!r}')
+        for entry in case.get('lint', []):
+            wrong += wrong_in(entry, {'rule': str, 'message': str, 'count': int})
+        if case.get('lint') == []:
+            wrong.append('lint')
         for entry in case.get('not_applicable', []):
             wrong += wrong_in(entry, {'oracle': str, 'reason': str})
     return wrong
@@ -143,6 +147,33 @@ def check_json(t):
            (case['commits'], case['lost_acked_max'], case['exhaustive']))
     t.check(int(case['states']) > case['recoveries'] > case['crash_points'] > 3,
             'JSON: fewer recoveries than states', ran, 'states > recoveries > points', case)
+
+
+def check_lint(t):
+    """The syncs that a trace lacks, beside the verdict: what SQLite leaves out at NORMAL, and what
+    a program that forgets the directory would."""
+    t.check('lint' not in t.run_text(ROWS).case(), 'a sound trace lacks no sync', None, 'no lint',
+            'lint')
+    ran = t.run_text(LOSES)
+    found = ran.case().get('lint', [])
+    t.same('WAL at NORMAL lacks the sync of each commit', ran, [('commit-before-ack', 3)],
+           [(x['rule'], x['count']) for x in found])
+    t.check(found and re.search(r'no sync of main\.db-wal between op \d+.* and op \d+$',
+                                found[0]['message']),
+            '... and it is named', ran, 'the file and two operations', found)
+    shown = t.run('run', 'f.sql', cwd=t.scenario(LOSES)).out
+    t.check(found and 'missing sync: ' + found[0]['message'] in shown, '... on the terminal', ran,
+            'missing sync', shown)
+    folder = t.scenario(LOSES)
+    t.run('run', 'f.sql', '--report', 'out', cwd=folder)
+    for name in ('summary.md', 'junit.xml'):
+        with open(os.path.join(folder, 'out', name), encoding='utf-8') as f:
+            text = f.read()
+        t.check('missing sync: a commit was acknowledged' in text, f'... and in {name}', ran,
+                'missing sync', text)
+    ran = t.run_text(ROWS + '-- @plant directory-never-synced\n')
+    t.check('log-name-before-ack' in [x['rule'] for x in ran.case().get('lint', [])],
+            'a directory that is never synced', ran, 'log-name-before-ack', ran.case().get('lint'))
 
 
 def losing(t, text=LOSES, *args):
@@ -326,6 +357,7 @@ def check_report_refused(t):
 def check(t, no_wal):
     t.part(check_exit_codes, no_wal)
     t.part(check_json)
+    t.part(check_lint)
     t.part(check_tokens)
     t.part(check_forged_cases)
     t.part(check_report)
