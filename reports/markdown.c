@@ -9,6 +9,7 @@
 #include "reports/markdown.h"
 
 #include "harness/case/version.h"
+#include "reports/matrix.h"
 #include "reports/words.h"
 
 #include <ctype.h>
@@ -237,6 +238,29 @@ static void table(struct buf *out, const struct result *r, size_t start)
 	buf_release(&item);
 }
 
+/* The tables as the terminal shows them, as a block of code: indented, so that no text can end it.
+ */
+static void matrix(struct buf *out, const struct result *r)
+{
+	struct terminal_style style = {.report = ""};
+	struct buf text;
+
+	buf_init(&text);
+	matrix_render(&text, r, &style, false);
+	for (const char *at = buf_str(&text), *end; *at != '\0'; at = end) {
+		end = strchr(at, '\n');
+		end = end == NULL ? at + strlen(at) : end + 1;
+		if (out->size + (size_t)(end - at) > MARKDOWN_VIOLATIONS_SIZE_MAX) {
+			put(out, "    ... (cut; all is in result.json)\n");
+			break;
+		}
+		put(out, "    ");
+		buf_append(out, at, (size_t)(end - at));
+	}
+	put(out, "\n");
+	buf_release(&text);
+}
+
 void markdown_render(struct buf *out, const struct result *r)
 {
 	size_t start = out->size;
@@ -256,6 +280,8 @@ void markdown_render(struct buf *out, const struct result *r)
 		words_score(out, result_score(r));
 		put(out, "**.\n\n");
 	}
+	if (strcmp(r->command, "matrix") == 0)
+		matrix(out, r);
 	violations(out, r, start);
 	if (r->case_count > 0)
 		table(out, r, start);

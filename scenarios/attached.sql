@@ -4,8 +4,8 @@
 -- @attach archive archive.db
 -- @pragma journal_mode=delete synchronous=extra
 -- @require durable
--- @redundant "dirsync db #1,5-7,11-13,17-18" "defect log-vanishes" if model=strict-posix
--- @redundant "defect directory-never-synced" "defect log-vanishes" "defect missing-commit-sync" if model=process-crash
+-- @redundant "dirsync db #1,5-7,11-13,17-18" if model=strict-posix
+-- @redundant none if model=process-crash
 -- @setup
 CREATE TABLE main.inbox(n INTEGER PRIMARY KEY, body TEXT);
 CREATE TABLE archive.outbox(n INTEGER PRIMARY KEY, body TEXT);

@@ -2,8 +2,8 @@
 -- @models strict-posix process-crash
 -- @pragma journal_mode=wal synchronous=full wal_autocheckpoint=2
 -- @require durable
--- @redundant "sync main.db-wal #1-2,4,7,10,13-14,16,19,22,25-26,28,31-32,34" "defect journal-stays" if model=strict-posix
--- @redundant "defect checkpoint-without-log-sync" "defect directory-never-synced" "defect failed-fsync-ignored" "defect journal-stays" "defect missing-commit-sync" if model=process-crash
+-- @redundant "sync main.db-wal #1-2,4,7,10,13-14,16,19,22,25-26,28,31-32,34" if model=strict-posix
+-- @redundant none if model=process-crash
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);
 INSERT INTO t WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 60)

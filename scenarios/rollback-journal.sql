@@ -8,12 +8,12 @@
 -- @expect consistent if journal_mode=delete synchronous=full
 -- @expect corrupt if synchronous=normal
 -- @expect corrupt if synchronous=off
--- @redundant "defect log-vanishes" if model=strict-posix journal_mode=delete synchronous=extra
--- @redundant "defect log-vanishes" if model=strict-posix journal_mode=delete synchronous=full
--- @redundant "defect directory-never-synced" "defect log-vanishes" if model=strict-posix journal_mode=truncate synchronous=extra
--- @redundant "defect directory-never-synced" "defect log-vanishes" if model=strict-posix journal_mode=truncate synchronous=full
--- @redundant "sync main.db-journal #1,4" "defect directory-never-synced" "defect log-vanishes" if model=strict-posix journal_mode=persist synchronous=extra
--- @redundant "sync main.db-journal #1,4" "defect directory-never-synced" "defect log-vanishes" if model=strict-posix journal_mode=persist synchronous=full
+-- @redundant none if model=strict-posix journal_mode=delete synchronous=extra
+-- @redundant none if model=strict-posix journal_mode=delete synchronous=full
+-- @redundant none if model=strict-posix journal_mode=truncate synchronous=extra
+-- @redundant none if model=strict-posix journal_mode=truncate synchronous=full
+-- @redundant "sync main.db-journal #1,4" if model=strict-posix journal_mode=persist synchronous=extra
+-- @redundant "sync main.db-journal #1,4" if model=strict-posix journal_mode=persist synchronous=full
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);
 CREATE INDEX t_v ON t(v);

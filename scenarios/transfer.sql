@@ -3,10 +3,10 @@
 -- @matrix journal_mode=wal,delete
 -- @pragma synchronous=extra cache_size=10 wal_autocheckpoint=6
 -- @require durable
--- @redundant "sync main.db-wal #1,3,5,7,9,11,13" "defect journal-stays" if model=strict-posix journal_mode=wal
--- @redundant "defect log-vanishes" if model=strict-posix journal_mode=delete
--- @redundant "defect checkpoint-without-log-sync" "defect directory-never-synced" "defect failed-fsync-ignored" "defect journal-stays" "defect missing-commit-sync" if model=process-crash journal_mode=wal
--- @redundant "defect directory-never-synced" "defect log-vanishes" "defect missing-commit-sync" if model=process-crash journal_mode=delete
+-- @redundant "sync main.db-wal #1,3,5,7,9,11,13" if model=strict-posix journal_mode=wal
+-- @redundant none if model=strict-posix journal_mode=delete
+-- @redundant none if model=process-crash journal_mode=wal
+-- @redundant none if model=process-crash journal_mode=delete
 -- @setup
 CREATE TABLE account(id INTEGER PRIMARY KEY, balance INTEGER NOT NULL CHECK (balance >= 0));
 INSERT INTO account VALUES (1, 1000), (2, 1000), (3, 1000), (4, 1000);

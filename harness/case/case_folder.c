@@ -119,7 +119,10 @@ int case_file_load(const char *token_or_path, const char *directory, struct case
 	else if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG)
 		rc = io_error(err, path, "cannot open");
 	else if (token)
-		rc = err_set(err, ERR_INPUT, "no case %s below %s", token_or_path, directory);
+		rc = err_set(err, ERR_INPUT,
+			     "no case %s below %s; a report has it as "
+			     "DIR/cases/%s.ppcase",
+			     token_or_path, directory, token_or_path);
 	else
 		rc = err_set(err, ERR_INPUT, "'%s' is neither a token nor a case file",
 			     token_or_path);

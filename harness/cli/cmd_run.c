@@ -47,8 +47,15 @@ static void describe(struct case_result *c, const struct loaded *l, const struct
 	c->scenario = xstrdup(l->name);
 	c->title = xstrdup(l->scenario->title);
 	c->model = xstrdup(spec->model);
-	for (size_t i = 0; i < spec->config.count; i++)
-		kv_set(&c->config, spec->config.items[i].key, spec->config.items[i].value);
+	for (size_t i = 0; i < spec->config.count; i++) {
+		const struct kv *p = &spec->config.items[i];
+		int line = scenario_sets_itself(l->scenario, p->key);
+		kv_set(&c->config, p->key, p->value);
+		if (line != 0)
+			case_result_note(
+			    c, "line %d of the scenario sets %s itself, whatever the case says",
+			    line, p->key);
+	}
 	for (size_t i = 0; i < spec->model_params.count; i++) {
 		char *key = xasprintf("model.%s", spec->model_params.items[i].key);
 		kv_set(&c->config, key, spec->model_params.items[i].value);
@@ -94,6 +101,10 @@ static int run_case(struct run *run, const struct loaded *l, const struct case_s
 	/* Each word was checked; what a matrix or --set puts together was not. */
 	if (subject_model(subject, &model, err) != 0)
 		skip = xstrdup(err->message);
+	else if (plant != NULL && strcmp(plant, PLANT_NEVER_KILLS) == 0)
+		skip = xstrdup("the defect " PLANT_NEVER_KILLS " shows with `plugpull kill` only");
+	else if (run->result.hides && run->options->report == NULL)
+		skip = xstrdup("the defect " PLANT_REPORT_HIDES " shows with --report only");
 	else if (subject->unsynced_recovery && run->options->depth != 2)
 		skip = xstrdup("the defect " PLANT_UNSYNCED_RECOVERY " shows with --depth 2 only");
 	else

@@ -93,7 +93,9 @@ static const struct command_info commands[] = {
      "plugpull mutate bank.sql -v\n",
      false, 1, SIZE_MAX, "PATH"},
     {COMMAND_LIST, "list", "scenarios|models|defects [PATH...]", "what there is to choose from",
-     "`models` lists the disk models, `defects` the planted defects for controls, `scenarios` the "
+     "`models` lists the disk models, `defects` the defects that a scenario can plant with `-- "
+     "@plant "
+     "NAME`, `scenarios` the "
      "scenario files below each PATH with what they show.",
      "# which disks can be simulated?\n"
      "plugpull list models\n"

@@ -349,11 +349,11 @@ static void settle(struct mutation *m, const char *name, const char *kind,
 		m->unfinished = true;
 		return;
 	}
+	/* A defect that changes no crash state of this case cannot be seen in it. */
+	if (!h->found && h->recoveries == 0 && strcmp(kind, "defect") == 0)
+		return;
 	if (!h->found && m->spec->redundant_count > 0 && !listed)
 		result = MUTATION_MISSED;
-	if (h->found && listed)
-		case_result_note(m->c, "%s is listed as redundant, and is not: %s", name,
-				 h->message);
 	case_result_mutant(m->c, name, kind, result, h->found && listed, h->recoveries,
 			   h->found ? h->message : NULL);
 }
@@ -453,7 +453,8 @@ static int mutate_defects(struct mutation *m, struct err *err)
 		struct subject in_recovery = *sound; /* borrows */
 		uint64_t *positions = NULL;
 		struct trace *t = NULL;
-		bool is_recovery = plant_in_recovery(defects[i].name) != FI_VFS_SOUND;
+		bool is_recovery = plant_in_recovery(defects[i].name) != FI_VFS_SOUND &&
+				   plant_fits(defects[i].name, m->t);
 		if (is_recovery) {
 			in_recovery.defect = (char *)defects[i].name;
 			m->subject = &in_recovery;
@@ -476,17 +477,36 @@ static void judge_mutants(struct mutation *m, size_t sync_total)
 {
 	struct case_result *c = m->c;
 	struct result_score s = case_result_score(c);
-	bool overlisted = false;
+	const char **names = xcalloc(c->mutant_count, sizeof *names);
+	const struct result_mutant *missed = NULL, *overlisted = NULL;
 
-	for (size_t i = 0; i < c->mutant_count; i++)
-		overlisted = overlisted || c->mutants[i].overlisted;
-	if (s.missed > 0 || overlisted) {
+	for (size_t i = 0; i < c->mutant_count; i++) {
+		const struct result_mutant *mutant = &c->mutants[i];
+		names[i] = mutant->name;
+		if (mutant->result == MUTATION_MISSED && missed == NULL)
+			missed = mutant;
+		if (mutant->overlisted && overlisted == NULL)
+			overlisted = mutant;
+	}
+	bool whole = !m->unfinished && m->done >= m->total && !gate_stop(m->gate);
+	char *stranger =
+	    whole ? case_spec_redundant_stranger(m->spec, names, c->mutant_count) : NULL;
+	free(names);
+	if (missed != NULL || overlisted != NULL || stranger != NULL) {
 		c->verdict = CASE_VIOLATED;
 		free(c->reason);
-		c->reason = s.missed > 0 ? xasprintf("%llu of %zu mutants were missed",
-						     (unsigned long long)s.missed, c->mutant_count)
-					 : xstrdup("a sync that is listed as redundant is needed");
-	} else if (m->unfinished || m->done < m->total || gate_stop(m->gate)) {
+		if (missed != NULL)
+			c->reason =
+			    xasprintf("%llu of %zu mutants missed, the first: %s",
+				      (unsigned long long)s.missed, c->mutant_count, missed->name);
+		else if (overlisted != NULL)
+			c->reason = xasprintf("%s is listed as redundant, and is needed: %s",
+					      overlisted->name, overlisted->found);
+		else
+			c->reason = xasprintf("'%s' is listed as redundant, and is no mutant of "
+					      "this case",
+					      stranger);
+	} else if (!whole) {
 		c->verdict = CASE_INCONCLUSIVE;
 		free(c->reason);
 		c->reason =
@@ -499,7 +519,11 @@ static void judge_mutants(struct mutation *m, size_t sync_total)
 		c->verdict = CASE_SKIPPED;
 		free(c->reason);
 		c->reason = xstrdup("no sync matters under this model, so none can be left out");
+	} else if (m->spec->redundant_count == 0) {
+		case_result_note(c, "nothing is listed as redundant here (@redundant), so no "
+				    "mutant can be missed");
 	}
+	free(stranger);
 }
 
 int mutate_case(struct gate *g, const struct scenario *s, const struct case_spec *spec,
@@ -510,8 +534,13 @@ int mutate_case(struct gate *g, const struct scenario *s, const struct case_spec
 	    .gate = g, .scenario = s, .spec = spec, .subject = subject, .t = t, .c = c};
 	struct model model;
 
-	if (c->verdict != CASE_HELD)
-		return 0; /* the sound run is not sound: that comes first */
+	if (c->verdict != CASE_HELD) {
+		/* The sound run is not sound: that comes first. */
+		case_result_note(c,
+				 "not mutated, because the case does not hold as it is; @require "
+				 "or --require says what it may lose");
+		return 0;
+	}
 	if (c->grade == GRADE_CORRUPT || s->plant != NULL) {
 		c->verdict = CASE_SKIPPED;
 		c->reason = xstrdup(s->plant != NULL ? "a control: it has a planted defect already"

@@ -112,6 +112,21 @@ static uint8_t *find_logs(const struct trace *t)
 	return is_log;
 }
 
+bool plant_fits(const char *name, const struct trace *t)
+{
+	uint8_t wanted = 0, there = 0;
+
+	if (plant_in_recovery(name) == FI_VFS_JOURNAL_STAYS)
+		wanted = IS_JOURNAL;
+	if (plant_in_recovery(name) == FI_VFS_LOG_VANISHES)
+		wanted = IS_WAL;
+	uint8_t *is_log = find_logs(t);
+	for (uint32_t inode = 1; inode <= t->inode_count; inode++)
+		there |= is_log[inode];
+	free(is_log);
+	return wanted == 0 || (there & wanted) != 0;
+}
+
 static bool is_sync(const struct op *op)
 {
 	return op->kind == OP_SYNC_BEGIN || op->kind == OP_SYNC_END;

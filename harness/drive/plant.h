@@ -39,6 +39,10 @@ bool plant_in_run(const char *name); /* NULL: no */
  * for defects that are none of these. Legal states are observed without it. */
 enum fi_vfs_defect plant_in_recovery(const char *name);
 
+/* Can a defect in recovery show in runs like this one? One that is about journals, or about logs,
+ * needs a trace that has some. */
+bool plant_fits(const char *name, const struct trace *t);
+
 /* Defects of the layer "shim" are planted in the recorded trace: returns a changed copy, or NULL
  * when the defect is none of these, or changes nothing. *ret_positions as trace_without() gives it;
  * may be NULL. */

@@ -166,6 +166,10 @@ int scenario_parse(const char *path, const char *text, size_t size,
 		   struct err *err);
 void scenario_free(struct scenario *s); /* accepts NULL */
 
+/* The line of the first statement of @setup or of a client that sets a pragma itself, whatever a
+ * case says of it; 0: none does. By its text alone. */
+int scenario_sets_itself(const struct scenario *s, const char *key);
+
 /* What the command line asks of all cases. */
 struct case_options {
 	const char *const *models; /* --model: replaces @models; NULL when not given */
@@ -199,6 +203,10 @@ struct case_spec {
 
 /* Does the scenario list this mutant ("sync main.db-wal #3") as redundant in this case? */
 bool case_spec_redundant(const struct case_spec *c, const char *name);
+/* The first mutant that the scenario lists in this case and that is none of `names`; owned by the
+ * caller. NULL: there is none. */
+char *case_spec_redundant_stranger(const struct case_spec *c, const char *const *names,
+				   size_t count);
 
 struct case_list {
 	struct case_spec *items; /* owned, in a stable order */

@@ -133,3 +133,59 @@ bool case_spec_redundant(const struct case_spec *c, const char *name)
 	}
 	return false;
 }
+
+static bool is_among(const char *name, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* The first number of a list that makes a name which is none of `names`. */
+static char *stranger_of(const char *word, const char *const *names, size_t count)
+{
+	const char *mark = strrchr(word, '#');
+	char *copy = xstrdup(mark + 1), *found = NULL;
+
+	for (char *at = copy, *comma; at != NULL && found == NULL; at = comma) {
+		uint64_t from = 0, to = 0;
+		comma = strchr(at, ',');
+		if (comma != NULL)
+			*comma++ = '\0';
+		char *dash = strchr(at, '-');
+		if (dash != NULL)
+			*dash++ = '\0';
+		(void)text_number(at, 1, UINT32_MAX, &from);
+		(void)text_number(dash != NULL ? dash : at, 1, UINT32_MAX, &to);
+		/* A name in `names` for each number: the range is no longer than they are. */
+		for (uint64_t n = from; n <= to && found == NULL; n++) {
+			char *name =
+			    xasprintf("%.*s#%llu", (int)(mark - word), word, (unsigned long long)n);
+			if (is_among(name, names, count))
+				free(name);
+			else
+				found = name;
+		}
+	}
+	free(copy);
+	return found;
+}
+
+char *case_spec_redundant_stranger(const struct case_spec *c, const char *const *names,
+				   size_t count)
+{
+	for (size_t i = 0; i < c->redundant_count; i++) {
+		const char *word = c->redundant[i];
+		char *found = NULL;
+		if (strcmp(word, "none") == 0)
+			continue;
+		if (strchr(word, '#') != NULL)
+			found = stranger_of(word, names, count);
+		else if (!is_among(word, names, count))
+			found = xstrdup(word);
+		if (found != NULL)
+			return found;
+	}
+	return NULL;
+}

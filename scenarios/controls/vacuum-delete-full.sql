@@ -4,7 +4,7 @@
 -- @matrix synchronous=full,extra
 -- @expect corrupt
 -- @expect durable if synchronous=extra
--- @redundant "defect log-vanishes" if model=strict-posix synchronous=extra
+-- @redundant none if model=strict-posix synchronous=extra
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);
 INSERT INTO t WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 12)

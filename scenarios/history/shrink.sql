@@ -5,13 +5,13 @@
 -- @pragma page_size=4096
 -- @expect durable
 -- @expect corrupt if journal_mode=delete synchronous=full
--- @redundant "defect log-vanishes" if model=strict-posix journal_mode=delete synchronous=extra
--- @redundant "defect directory-never-synced" "defect log-vanishes" if model=strict-posix journal_mode=truncate synchronous=extra
--- @redundant "defect directory-never-synced" "defect log-vanishes" if model=strict-posix journal_mode=truncate synchronous=full
--- @redundant "defect directory-never-synced" "defect log-vanishes" if model=strict-posix journal_mode=persist synchronous=extra
--- @redundant "defect directory-never-synced" "defect log-vanishes" if model=strict-posix journal_mode=persist synchronous=full
--- @redundant "sync main.db-wal #1-2" "defect failed-fsync-ignored" "defect journal-stays" if model=strict-posix journal_mode=wal synchronous=extra
--- @redundant "sync main.db-wal #1-2" "defect failed-fsync-ignored" "defect journal-stays" if model=strict-posix journal_mode=wal synchronous=full
+-- @redundant none if model=strict-posix journal_mode=delete synchronous=extra
+-- @redundant none if model=strict-posix journal_mode=truncate synchronous=extra
+-- @redundant none if model=strict-posix journal_mode=truncate synchronous=full
+-- @redundant none if model=strict-posix journal_mode=persist synchronous=extra
+-- @redundant none if model=strict-posix journal_mode=persist synchronous=full
+-- @redundant "sync main.db-wal #1-2" "defect failed-fsync-ignored" if model=strict-posix journal_mode=wal synchronous=extra
+-- @redundant "sync main.db-wal #1-2" "defect failed-fsync-ignored" if model=strict-posix journal_mode=wal synchronous=full
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);
 BEGIN;

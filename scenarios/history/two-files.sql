@@ -6,14 +6,14 @@
 -- @pragma page_size=4096
 -- @expect durable
 -- @expect torn if journal_mode=wal
--- @redundant "dirsync db #1,5-6" "defect log-vanishes" if model=strict-posix journal_mode=delete synchronous=extra
--- @redundant "dirsync db #1" "defect log-vanishes" if model=strict-posix journal_mode=delete synchronous=full
--- @redundant "dirsync db #1" "sync main.db-journal #3" "sync other.db-journal #3" "defect failed-fsync-ignored" "defect log-vanishes" if model=strict-posix journal_mode=truncate synchronous=extra
--- @redundant "dirsync db #1" "sync main.db-journal #3" "sync other.db-journal #3" "defect failed-fsync-ignored" "defect log-vanishes" if model=strict-posix journal_mode=truncate synchronous=full
--- @redundant "dirsync db #1" "sync main.db-journal #3" "sync other.db-journal #3" "defect failed-fsync-ignored" "defect log-vanishes" if model=strict-posix journal_mode=persist synchronous=extra
--- @redundant "dirsync db #1" "sync main.db-journal #3" "sync other.db-journal #3" "defect failed-fsync-ignored" "defect log-vanishes" if model=strict-posix journal_mode=persist synchronous=full
--- @redundant "dirsync db #1" "sync main.db #1" "sync main.db-wal #1-2" "sync other.db #1" "sync other.db-wal #1-2" "defect checkpoint-without-log-sync" "defect failed-fsync-ignored" "defect journal-stays" if model=strict-posix journal_mode=wal synchronous=extra
--- @redundant "dirsync db #1" "sync main.db #1" "sync main.db-wal #1-2" "sync other.db #1" "sync other.db-wal #1-2" "defect checkpoint-without-log-sync" "defect failed-fsync-ignored" "defect journal-stays" if model=strict-posix journal_mode=wal synchronous=full
+-- @redundant "dirsync db #1,5-6" if model=strict-posix journal_mode=delete synchronous=extra
+-- @redundant "dirsync db #1" if model=strict-posix journal_mode=delete synchronous=full
+-- @redundant "dirsync db #1" "sync main.db-journal #3" "sync other.db-journal #3" "defect failed-fsync-ignored" if model=strict-posix journal_mode=truncate synchronous=extra
+-- @redundant "dirsync db #1" "sync main.db-journal #3" "sync other.db-journal #3" "defect failed-fsync-ignored" if model=strict-posix journal_mode=truncate synchronous=full
+-- @redundant "dirsync db #1" "sync main.db-journal #3" "sync other.db-journal #3" "defect failed-fsync-ignored" if model=strict-posix journal_mode=persist synchronous=extra
+-- @redundant "dirsync db #1" "sync main.db-journal #3" "sync other.db-journal #3" "defect failed-fsync-ignored" if model=strict-posix journal_mode=persist synchronous=full
+-- @redundant "dirsync db #1" "sync main.db #1" "sync main.db-wal #1-2" "sync other.db #1" "sync other.db-wal #1-2" "defect checkpoint-without-log-sync" "defect failed-fsync-ignored" if model=strict-posix journal_mode=wal synchronous=extra
+-- @redundant "dirsync db #1" "sync main.db #1" "sync main.db-wal #1-2" "sync other.db #1" "sync other.db-wal #1-2" "defect checkpoint-without-log-sync" "defect failed-fsync-ignored" if model=strict-posix journal_mode=wal synchronous=full
 -- @setup
 CREATE TABLE main.a(x INTEGER);
 CREATE TABLE other.b(x INTEGER);

@@ -6,7 +6,7 @@
 -- @pragma journal_mode=off synchronous=full
 -- @expect consistent
 -- @expect corrupt if model=small-sectors
--- @redundant "defect journal-stays" "defect log-vanishes" if model=apfs-no-fullfsync
+-- @redundant none if model=apfs-no-fullfsync
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v);
 -- @client a

@@ -4,7 +4,7 @@
 -- @pragma journal_mode=delete synchronous=extra
 -- @expect durable
 -- @expect corrupt if model=ext4-writeback
--- @redundant "defect log-vanishes" if model=ext4-ordered
+-- @redundant none if model=ext4-ordered
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);
 -- @client a repeat=3

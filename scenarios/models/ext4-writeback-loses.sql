@@ -6,8 +6,8 @@
 -- @pragma journal_mode=truncate synchronous=full
 -- @expect durable
 -- @expect corrupt if model=ext4-writeback
--- @redundant "defect directory-never-synced" "defect log-vanishes" if model=ext4-ordered
--- @redundant "defect directory-never-synced" "defect log-vanishes" if model=strict-posix
+-- @redundant none if model=ext4-ordered
+-- @redundant none if model=strict-posix
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);
 -- @client a repeat=3

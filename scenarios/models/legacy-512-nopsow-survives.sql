@@ -7,7 +7,7 @@
 -- @pragma journal_mode=truncate synchronous=full page_size=1024
 -- @expect durable
 -- @expect corrupt if model=large-sectors
--- @redundant "sync main.db-journal #2,5" "defect directory-never-synced" "defect log-vanishes" if model=legacy-512-nopsow
+-- @redundant "sync main.db-journal #2,5" if model=legacy-512-nopsow
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);
 INSERT INTO t(v) VALUES (zeroblob(3000));

@@ -4,8 +4,8 @@
 -- @pragma synchronous=extra wal_autocheckpoint=2
 -- @expect durable
 -- @expect corrupt if model=lying-disk
--- @redundant "sync main.db-wal #1-2,4-5,7-8" "defect journal-stays" if model=strict-posix journal_mode=wal
--- @redundant "defect log-vanishes" if model=strict-posix journal_mode=delete
+-- @redundant "sync main.db-wal #1-2,4-5,7-8" if model=strict-posix journal_mode=wal
+-- @redundant none if model=strict-posix journal_mode=delete
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);
 -- @client a repeat=3

@@ -3,7 +3,7 @@
 -- @models lying-disk
 -- @pragma journal_mode=off synchronous=extra
 -- @expect consistent
--- @redundant "defect journal-stays" "defect log-vanishes" if model=lying-disk
+-- @redundant none if model=lying-disk
 -- @setup
 PRAGMA user_version = 1;
 -- @client a repeat=3

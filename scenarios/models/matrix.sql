@@ -1,6 +1,6 @@
 -- @scenario five transactions, one rolled back, and a checkpoint: the workload of docs/durability-matrix.md
 -- @pragma journal_mode=wal synchronous=full
--- @redundant "sync main.db-wal #1,5" "defect journal-stays" if model=strict-posix
+-- @redundant "sync main.db-wal #1,5" if model=strict-posix
 -- @setup
 CREATE TABLE account(id INTEGER PRIMARY KEY, balance INTEGER NOT NULL, note TEXT);
 CREATE INDEX account_balance ON account(balance);

@@ -20,15 +20,15 @@
 -- @expect durable if model=process-crash
 -- @expect corrupt if journal_mode=memory
 -- @expect corrupt if journal_mode=off
--- @redundant "dirsync db #1" "sync main.db-journal #2" "defect log-vanishes" if model=strict-posix journal_mode=delete synchronous=extra
--- @redundant "dirsync db #1" "sync main.db #1" "sync main.db-journal #2" "defect log-vanishes" if model=strict-posix journal_mode=delete synchronous=full
--- @redundant "sync main.db-journal #2" "defect directory-never-synced" "defect log-vanishes" if model=strict-posix journal_mode=truncate synchronous=extra
--- @redundant "sync main.db-journal #2" "defect directory-never-synced" "defect log-vanishes" if model=strict-posix journal_mode=truncate synchronous=full
--- @redundant "sync main.db-journal #1-2,4" "defect directory-never-synced" "defect log-vanishes" if model=strict-posix journal_mode=persist synchronous=extra
--- @redundant "sync main.db-journal #1-2,4" "defect directory-never-synced" "defect log-vanishes" if model=strict-posix journal_mode=persist synchronous=full
--- @redundant "sync main.db-wal #1,3" "defect journal-stays" if model=strict-posix journal_mode=wal synchronous=extra
--- @redundant "sync main.db-wal #1,3" "defect journal-stays" if model=strict-posix journal_mode=wal synchronous=full
--- @redundant "sync main.db-wal #1" "defect journal-stays" if model=strict-posix journal_mode=wal synchronous=normal
+-- @redundant "dirsync db #1" "sync main.db-journal #2" if model=strict-posix journal_mode=delete synchronous=extra
+-- @redundant "dirsync db #1" "sync main.db #1" "sync main.db-journal #2" if model=strict-posix journal_mode=delete synchronous=full
+-- @redundant "sync main.db-journal #2" if model=strict-posix journal_mode=truncate synchronous=extra
+-- @redundant "sync main.db-journal #2" if model=strict-posix journal_mode=truncate synchronous=full
+-- @redundant "sync main.db-journal #1-2,4" if model=strict-posix journal_mode=persist synchronous=extra
+-- @redundant "sync main.db-journal #1-2,4" if model=strict-posix journal_mode=persist synchronous=full
+-- @redundant "sync main.db-wal #1,3" if model=strict-posix journal_mode=wal synchronous=extra
+-- @redundant "sync main.db-wal #1,3" if model=strict-posix journal_mode=wal synchronous=full
+-- @redundant "sync main.db-wal #1" if model=strict-posix journal_mode=wal synchronous=normal
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);
 INSERT INTO t VALUES (1, printf('%0900d', 1)), (2, printf('%0900d', 2)), (3, printf('%0900d', 3));

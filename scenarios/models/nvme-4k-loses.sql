@@ -4,7 +4,7 @@
 -- @pragma journal_mode=off synchronous=extra
 -- @expect durable
 -- @expect corrupt if model=nvme-4k
--- @redundant "sync main.db #3" "defect journal-stays" "defect log-vanishes" if model=xfs
+-- @redundant "sync main.db #3" if model=xfs
 -- @setup crash=yes
 PRAGMA user_version = 1;
 -- @client a repeat=2

@@ -5,7 +5,7 @@
 -- @pragma journal_mode=off synchronous=full
 -- @expect durable
 -- @expect corrupt if model=lba-512
--- @redundant "defect journal-stays" "defect log-vanishes" if model=nvme-4k
+-- @redundant none if model=nvme-4k
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v);
 -- @client a

@@ -6,7 +6,7 @@
 -- @pragma synchronous=extra
 -- @expect durable
 -- @expect corrupt if model=ext4-writeback
--- @redundant "dirsync db #1" "sync other.db-journal #2" "defect log-vanishes" if model=strict-posix
+-- @redundant "dirsync db #1" "sync other.db-journal #2" if model=strict-posix
 -- @setup
 CREATE TABLE main.t(id INTEGER PRIMARY KEY, v BLOB);
 INSERT INTO t(v) VALUES (zeroblob(9000));

@@ -7,7 +7,7 @@
 -- @pragma journal_mode=persist synchronous=normal
 -- @expect corrupt
 -- @expect durable if model=in-order
--- @redundant "sync main.db #1-2" "sync main.db-journal #1,3" "defect directory-never-synced" "defect log-vanishes" if model=in-order model.reorder=none
+-- @redundant "sync main.db #1-2" "sync main.db-journal #1,3" if model=in-order model.reorder=none
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);
 INSERT INTO t VALUES (1, zeroblob(60000));

@@ -6,7 +6,7 @@
 -- @pragma synchronous=off
 -- @expect corrupt
 -- @expect durable if journal_mode=truncate
--- @redundant "defect log-vanishes" if model=process-crash journal_mode=truncate
+-- @redundant none if model=process-crash journal_mode=truncate
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);
 -- @client a repeat=2

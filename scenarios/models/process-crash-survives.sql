@@ -5,8 +5,8 @@
 -- @pragma synchronous=off
 -- @expect durable
 -- @expect corrupt if model=strict-posix
--- @redundant "defect log-vanishes" if model=process-crash journal_mode=truncate
--- @redundant "defect journal-stays" if model=process-crash journal_mode=wal
+-- @redundant none if model=process-crash journal_mode=truncate
+-- @redundant none if model=process-crash journal_mode=wal
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);
 -- @client a repeat=2

@@ -12,9 +12,9 @@
 -- @expect corrupt if model=strict-posix
 -- @expect consistent if model=sized
 -- @expect corrupt if model=named
--- @redundant "sync main.db #1-3" "defect journal-stays" "defect log-vanishes" if model=sized model.size-after-data=yes
--- @redundant "sync main.db #3" "defect journal-stays" "defect log-vanishes" if model=both model.fsync-entry=yes model.size-after-data=yes
--- @redundant "sync main.db #3" "defect journal-stays" "defect log-vanishes" if model=xfs
+-- @redundant "sync main.db #1-3" if model=sized model.size-after-data=yes
+-- @redundant "sync main.db #3" if model=both model.fsync-entry=yes model.size-after-data=yes
+-- @redundant "sync main.db #3" if model=xfs
 -- @setup crash=yes
 PRAGMA user_version = 1;
 -- @client a repeat=2

@@ -291,7 +291,7 @@ def check_terminal(t):
     t.same('--color auto: on a terminal, unless NO_COLOR or TERM=dumb', None,
            [True, False, False, False, True], ['\033[32m' in text for text in shown])
     folder = t.scenario(LONG)
-    progress = [on_terminal(t, ['run', 'f.sql', '--budget', '1s', *args], folder, {}, True)
+    progress = [on_terminal(t, ['run', 'f.sql', '--budget', '2s', *args], folder, {}, True)
                 for args in ([], ['-q'])]
     t.same('progress: on stderr, and not with -q', None, [True, False],
            ['crash points left' in text for text in progress])

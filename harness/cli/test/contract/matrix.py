@@ -204,9 +204,29 @@ def check_interrupt(t):
         t.same('matrix, SIGINT: JSON says so', ran, True, json.load(f).get('interrupted'))
 
 
+def check_own_pragmas(t):
+    """A cell whose settings the scenario's own SQL replaces says so."""
+    text = '-- @scenario own\n-- @setup\nPRAGMA journal_mode = wal;\nCREATE TABLE t(x);\n' \
+        '-- @client c\nPRAGMA main.synchronous(off);\nINSERT INTO t VALUES (1);\n'
+    ran, _, _, _ = both(t, text)
+    t.check('line 3 of the scenario sets journal_mode itself' in ran.out and
+            'line 6 of the scenario sets synchronous itself' in ran.out, 'own pragmas are noted', ran,
+            'two notes', ran.out)
+    plain, _, _, _ = both(t, OWN)
+    t.check('itself' not in plain.out, '... and only then', plain, 'no note', plain.out)
+    folder = t.scenario(OWN)
+    ran = t.run('matrix', 'f.sql', '--report', 'out', cwd=folder)
+    with open(os.path.join(folder, 'out', 'summary.md'), encoding='utf-8') as f:
+        summary = f.read()
+    table = ran.out.split('\n')[:3]
+    t.check(all('    ' + line in summary for line in table), 'the tables in summary.md', ran, table,
+            summary)
+
+
 def check(t, no_wal):
     t.part(check_cells)
     t.part(check_tables)
     t.part(check_exit_codes, no_wal)
     t.part(check_selection)
     t.part(check_interrupt)
+    t.part(check_own_pragmas)

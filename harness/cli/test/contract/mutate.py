@@ -67,7 +67,8 @@ def check_redundant(t):
     ran = mutate_json(t, BASE.format('-- @redundant none\n'))
     t.same('a list that is too short', ran, (1, 'violated', len(needless)),
            (ran.code, ran.case()['verdict'], ran.case()['score']['missed']))
-    t.check('missed' in ran.case()['reason'], '... and why', ran, 'missed', ran.case()['reason'])
+    t.check('missed' in ran.case()['reason'] and needless[0].strip('"') in ran.case()['reason'],
+            '... and why', ran, 'missed', ran.case()['reason'])
     ran = mutate(t, BASE.format('-- @redundant none\n'))
     t.check(ran.code == 1 and all(n.strip('"') in ran.out for n in needless),
             'what was missed is named', ran, needless, ran.out)
@@ -75,8 +76,12 @@ def check_redundant(t):
                      '--json', '-')
     t.same('a list that is too long', ran, (1, 'violated', 0),
            (ran.code, ran.case()['verdict'], ran.case()['score']['missed']))
-    t.check(any(needed in note for note in ran.case()['notes']), '... names what is needed', ran,
-            needed, ran.case()['notes'])
+    t.has('... names what is needed', ran, needed, ran.case()['reason'])
+    for name in ('sync main.db-wal #99', 'sync nosuch #1', 'defect missing-commit-sync'):
+        extra = ' '.join(needless) + f' "{name}"'
+        ran = mutate_json(t, BASE.format(f'-- @redundant {extra}\n'))
+        t.check(ran.code == 1 and name in ran.case()['reason'], f'{name} in a list', ran,
+                f'exit 1, {name}', (ran.code, ran.case()['reason']))
     ran = mutate_json(t, BASE.format('-- @redundant none if model=xfs\n'))
     t.same('a list for another model says nothing', ran, 0, ran.code)
     ran = mutate(t, BASE.format('-- @redundant none\n'), '--set', 'wal_autocheckpoint=2')
@@ -107,6 +112,8 @@ def check_ends(t):
     ran = mutate_json(t, BASE.replace('=full', '=normal').format(''))
     t.same('a scenario that does not hold is not mutated', ran, (1, 'violated', []),
            (ran.code, ran.case()['verdict'], ran.case().get('mutants', [])))
+    t.check(any('not mutated' in note for note in ran.case()['notes']), '... and says so', ran,
+            'a note', ran.case())
     large = BASE.replace('=full', '=normal wal_autocheckpoint=4').replace(':i', 'zeroblob(5000)')
     ran = mutate_json(t, large.format(''), '--require', 'consistent')
     t.check(ran.code == 0 and ran.case()['score']['caught'] >= 2,
