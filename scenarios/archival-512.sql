@@ -7,3 +7,5 @@
 -- @workload store.archival batches=8 events=5
 -- @batch events id=batch_id count=batch_count
 -- @schema-version 1,2,3
+-- @invariant "every event says how many bytes its payload has"
+SELECT 1 FROM events WHERE payload_bytes <> length(payload);

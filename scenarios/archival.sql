@@ -14,3 +14,5 @@
 SELECT 1 FROM schema_version
  WHERE version = 3
    AND NOT EXISTS (SELECT 1 FROM pragma_table_info('events') WHERE name = 'payload_bytes');
+-- @invariant "every event says how many bytes its payload has"
+SELECT 1 FROM events WHERE payload_bytes <> length(payload);

@@ -25,10 +25,8 @@ static const struct workload_param params[] = {
 };
 
 static const char *const defects[] = {
-    "ack-before-commit",
-    "batch-in-two-transactions",
-    "migration-outside-transaction",
-    "version-row-before-ddl",
+    "ack-before-commit", "batch-in-two-transactions",	  "batch-backwards",
+    "size-later",	 "migration-outside-transaction", "version-row-before-ddl",
 };
 
 enum { SERVER_SIZE = 32, EVENT_ID_SIZE = 64 };
@@ -158,7 +156,25 @@ static int64_t next_seq(sqlite3 *db)
 	return seq;
 }
 
-/* The defect "batch-in-two-transactions": the rows say that they are one batch. */
+/* The second transaction of the defect "size-later", where the events have a size already. */
+static int write_sizes(sqlite3 *db, int64_t batch)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_exec(db, "COMMIT; BEGIN IMMEDIATE", NULL, NULL, NULL);
+
+	if (rc == SQLITE_OK &&
+	    sqlite3_prepare_v2(
+		db, "UPDATE events SET payload_bytes = length(payload) WHERE batch_id = ?1", -1,
+		&stmt, NULL) == SQLITE_OK) {
+		(void)sqlite3_bind_int64(stmt, 1, batch);
+		(void)sqlite3_step(stmt);
+		rc = sqlite3_finalize(stmt);
+	}
+	return rc;
+}
+
+/* The defects "batch-in-two-transactions" (the rows say that they are one batch),
+ * "batch-backwards" (the second half first) and "size-later" (a second transaction). */
 static int write_in_two(struct archive *a, struct err *err)
 {
 	static const char sql[] =
@@ -167,15 +183,18 @@ static int write_in_two(struct archive *a, struct err *err)
 	sqlite3 *db = store_handle(a->store);
 	sqlite3_stmt *stmt = NULL;
 	int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+	bool backwards = planted(a, "batch-backwards"), later = planted(a, "size-later");
+	size_t half = a->event_count / 2, first = backwards ? a->event_count - half : half;
 	int64_t batch = 0;
 
-	for (size_t i = 0; i < a->event_count && rc == SQLITE_OK; i++) {
+	for (size_t k = 0; k < a->event_count && rc == SQLITE_OK; k++) {
+		size_t i = backwards ? (k + half) % a->event_count : k;
 		const struct store_event *e = &a->events[i];
-		if (i == 0 || i == a->event_count / 2)
+		if (k == 0 || (k == first && !later))
 			rc =
-			    sqlite3_exec(db, i == 0 ? "BEGIN IMMEDIATE" : "COMMIT; BEGIN IMMEDIATE",
+			    sqlite3_exec(db, k == 0 ? "BEGIN IMMEDIATE" : "COMMIT; BEGIN IMMEDIATE",
 					 NULL, NULL, NULL);
-		if (i == 0)
+		if (k == 0)
 			batch = next_seq(db);
 		(void)sqlite3_bind_text(stmt, 1, e->event_id, -1, SQLITE_STATIC);
 		(void)sqlite3_bind_text(stmt, 2, e->server_id, -1, SQLITE_STATIC);
@@ -191,6 +210,8 @@ static int write_in_two(struct archive *a, struct err *err)
 		rc = rc == SQLITE_OK ? sqlite3_reset(stmt) : rc;
 	}
 	(void)sqlite3_finalize(stmt);
+	if (rc == SQLITE_OK && later)
+		rc = write_sizes(db, batch);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
 	return rc == SQLITE_OK ? 0 : err_set(err, ERR_SQLITE, "store: %s", sqlite3_errmsg(db));
@@ -207,7 +228,8 @@ static int write_batches(struct archive *a, int64_t count, struct err *err)
 			return 0;
 		make_batch(a);
 		a->writing = true;
-		if (planted(a, "batch-in-two-transactions"))
+		if (planted(a, "batch-in-two-transactions") || planted(a, "batch-backwards") ||
+		    planted(a, "size-later"))
 			rc = write_in_two(a, err);
 		else if (store_events(a->store, a->events, a->event_count, &e) != STORE_OK)
 			rc = store_failed(&e, err);

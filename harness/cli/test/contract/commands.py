@@ -28,8 +28,8 @@ NOT_SERVED = ['init', 'test', 'compare', 'explain', 'record', 'sim', 'fuzz',
               'qualify', 'report', 'merge', 'check', 'shrink']
 MODELS = ['strict-posix', 'ext4-ordered', 'ext4-writeback', 'xfs', 'apfs-no-fullfsync',
           'apfs-barrier', 'nvme-4k', 'legacy-512-nopsow', 'lying-disk', 'process-crash']
-DEFECTS = ['ack-before-commit', 'batch-in-two-transactions', 'migration-outside-transaction',
-           'version-row-before-ddl', 'missing-commit-sync', 'checkpoint-without-log-sync',
+DEFECTS = ['ack-before-commit', 'batch-in-two-transactions', 'batch-backwards',
+           'size-later', 'migration-outside-transaction', 'version-row-before-ddl', 'missing-commit-sync', 'checkpoint-without-log-sync',
            'directory-never-synced', 'failed-fsync-ignored', 'trace-with-a-hole', 'disk-forgets',
            'search-skips', 'history-of-another-run', 'kill-that-never-kills',
            'report-hides-a-violation', 'recovery-without-sync', 'journal-stays', 'log-vanishes',

@@ -3,7 +3,9 @@ import re
 
 ARCHIVAL = '-- @scenario a planted defect\n-- @pragma {settings}\n{plant}' \
     '-- @workload store.archival batches=6 events=4\n-- @batch events id=batch_id count=batch_count\n' \
-    '-- @schema-version 1,2,3\n'
+    '-- @order events position\n-- @schema-version 1,2,3\n' \
+    '-- @invariant "every event says its size"\n' \
+    'SELECT 1 FROM events WHERE payload_bytes <> length(payload);\n'
 ROWS = '-- @scenario a planted defect\n-- @pragma {settings}\n{plant}-- @setup\n' \
     'CREATE TABLE t(id INTEGER PRIMARY KEY, v);\n' \
     'INSERT INTO t WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 40)\n' \
@@ -68,6 +70,10 @@ def check_runner(t, name):
 def check(t):
     defects = listed(t)
     layers = {layer for layer, _ in defects.values()}
+    seers = {seer for _, seer in defects.values()}
+    t.same('a defect for each oracle', None, set(),
+           {'history', 'recovery', 'integrity', 'invariant', 'batch', 'order', 'schema',
+            'leftovers', 'second-open', 'writable', 'liveness'} - seers)
     wanted = {'store', 'shim', 'recorder', 'disk model', 'explorer', 'history', 'runner', 'report',
               'recovery'}
     t.same('a defect in each layer', None, wanted, layers)
