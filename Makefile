@@ -68,7 +68,7 @@ check: bootstrap ## build and run every test; last line: N passed, N failed
 	@$(MAKE) -k -j$(JOBS) all tests; \
 	python3 .ci/run-tests --build $(BUILD) --build-status $$? --patience $(PATIENCE) $(TESTS)
 
-check-long: bootstrap ## what takes half an hour: a million recoveries of sound settings, mutants
+check-long: bootstrap ## what takes half an hour: a million recoveries of sound settings, versions, mutants
 	@$(MAKE) -j$(JOBS) all
 	python3 .ci/check-long --build $(BUILD)
 	python3 .ci/check-long --build $(BUILD) --depth 2 --recoveries 200000 --seeds 4

@@ -19,12 +19,26 @@
 
 /* ---- one mutant ---------------------------------------------------------------------------- */
 
+/* The worst that the sound run shows at one place. */
+struct worst {
+	bool known;
+	enum grade grade;
+	uint64_t lost;
+};
+
 struct hunt {
 	struct examiner *examiner;
 	const struct mutate_baseline *baseline;
 	bool (*spent)(void *ctx, uint64_t recoveries);
 	void *ctx;
 	struct mutate_hunt *found;
+	struct worst local; /* at the present point */
+	/* The sound run, where it is not durable everywhere; otherwise NULL. */
+	struct examiner *sound;
+	struct explore_search *sound_search;
+	struct explore_callbacks sound_callbacks;
+	const uint64_t *positions; /* of its operations */
+	struct worst *worsts;	   /* owned; of each point */
 };
 
 static bool is_known(const struct mutate_baseline *b, const struct verdict *v)
@@ -36,16 +50,24 @@ static bool is_known(const struct mutate_baseline *b, const struct verdict *v)
 	return false;
 }
 
-/* The grade falls, more is lost, or something breaks that has no grade. */
-static const struct verdict *worse(const struct mutate_baseline *b, const struct examined *x)
+/* The grade falls, more is lost, or something breaks that has no grade. The words are those of a
+ * verdict that says so. */
+static bool is_worse(struct hunt *h, const struct examined *x)
 {
+	const struct verdict *words = NULL;
+
 	for (size_t i = 0; i < x->verdict_count; i++) {
 		const struct verdict *v = &x->verdicts[i];
-		if (v->grade == GRADE_NONE ? !is_known(b, v)
-					   : v->grade < b->grade || x->lost > b->lost_max)
-			return v;
+		if (v->grade == GRADE_NONE ? !is_known(h->baseline, v) : v->grade == x->grade)
+			words = words == NULL ? v : words;
 	}
-	return NULL;
+	bool worse = x->grade < h->local.grade || x->lost > h->local.lost;
+	if (!worse && (words == NULL || words->grade != GRADE_NONE))
+		return false;
+	(void)snprintf(h->found->message, sizeof h->found->message, "%.20s: %.370s",
+		       words == NULL ? "history" : words->oracle,
+		       words == NULL ? "worse than without the mistake" : words->message);
+	return true;
 }
 
 static int hunt_examine(void *ctx, const struct explore_point *point, struct crashdisk *disk,
@@ -56,14 +78,9 @@ static int hunt_examine(void *ctx, const struct explore_point *point, struct cra
 	struct examined x = examiner_last(h->examiner);
 
 	h->found->recoveries++;
-	if (rc != 0 || *ret_next == EXPLORE_STOP_ALL)
+	if (rc != 0 || *ret_next == EXPLORE_STOP_ALL || !is_worse(h, &x))
 		return rc;
-	const struct verdict *v = worse(h->baseline, &x);
-	if (v == NULL)
-		return 0;
 	h->found->found = true;
-	(void)snprintf(h->found->message, sizeof h->found->message, "%.20s: %.370s", v->oracle,
-		       v->message);
 	*ret_next = EXPLORE_STOP_ALL;
 	return 0;
 }
@@ -74,6 +91,14 @@ static bool hunt_spent(void *ctx, uint64_t recoveries)
 
 	(void)recoveries; /* of the point alone */
 	return h->spent != NULL && h->spent(h->ctx, h->found->recoveries);
+}
+
+/* For the sound run, whose examiner is the context: only its end counts. */
+static bool sound_spent(void *ctx, uint64_t recoveries)
+{
+	(void)ctx;
+	(void)recoveries;
+	return watch_stopped();
 }
 
 /* Drops the points at which the mutant has the states of the sound run: as many assignments. */
@@ -111,6 +136,40 @@ static int keep_new_points(const struct trace_index *sound, const struct trace_i
 	return rc;
 }
 
+/*
+ * What the sound run shows at the same place: a run that loses a commit somewhere, or tears a
+ * transaction somewhere, would otherwise excuse that everywhere. *ret_ended: there was no time to
+ * find out.
+ */
+static int compare_with(struct hunt *h, size_t i, const struct explore_point *point,
+			bool *ret_ended, struct err *err)
+{
+	struct worst *w = &h->worsts[i];
+	struct explore_outcome outcome;
+
+	*ret_ended = false;
+	if (h->sound == NULL)
+		*w = (struct worst){true, h->baseline->grade, h->baseline->lost_max};
+	h->local = *w;
+	if (w->known)
+		return 0;
+	uint64_t *promises = xcalloc(point->promise_count, sizeof *promises);
+	for (size_t k = 0; k < point->promise_count; k++)
+		promises[k] = h->positions[point->promises[k]];
+	struct explore_point then = *point;
+	then.position = h->positions[point->position];
+	then.promises = promises;
+	explore_outcome_init(&outcome);
+	examiner_begin_point(h->sound);
+	int rc = explore_search_point(h->sound_search, &then, UINT64_MAX, &outcome, err);
+	*ret_ended = outcome.end != EXPLORE_WHOLE && outcome.end != EXPLORE_CORRUPT;
+	*w = (struct worst){true, examiner_grade(h->sound), examiner_lost_max(h->sound)};
+	h->local = *w;
+	explore_outcome_release(&outcome);
+	free(promises);
+	return rc;
+}
+
 static int search_points(struct hunt *h, const struct trace_index *ix, const struct model *model,
 			 const struct explore_points *points, struct err *err)
 {
@@ -122,18 +181,24 @@ static int search_points(struct hunt *h, const struct trace_index *ix, const str
 		size_t points;
 		uint64_t recoveries; /* at each */
 	} passes[] = {{8, 5}, {3, 40}, {SIZE_MAX, 5}, {SIZE_MAX, UINT64_MAX}};
+	enum { PASSES = sizeof passes / sizeof passes[0] };
 	struct explore_callbacks callbacks = {
 	    .examine = hunt_examine, .spent = hunt_spent, .ctx = h};
 	struct explore_search *search = explore_search_create(ix, model, &callbacks, NULL, 0);
 	int rc = 0;
 
 	h->found->whole = false;
-	for (size_t pass = 0; pass < sizeof passes / sizeof passes[0]; pass++) {
+	/* A single point needs no order. */
+	for (size_t pass = points->count == 1 ? PASSES - 1 : 0; pass < PASSES; pass++) {
 		size_t count =
 		    points->count > passes[pass].points ? passes[pass].points : points->count;
 		bool whole = count == points->count;
 		for (size_t i = 0; i < count; i++) {
 			struct explore_outcome outcome;
+			bool ended;
+			rc = compare_with(h, i, &points->items[i], &ended, err);
+			if (rc != 0 || ended)
+				goto out;
 			explore_outcome_init(&outcome);
 			examiner_begin_point(h->examiner);
 			rc = explore_search_point(search, &points->items[i],
@@ -182,9 +247,21 @@ int mutate_hunt(const struct subject *subject, const struct trace_index *sound,
 	explore_points(ix, &model, extra, extra_count, &points);
 	if (positions != NULL)
 		rc = keep_new_points(sound, ix, &model, positions, &points, err);
+	if (rc == 0 && positions != NULL &&
+	    (baseline->grade < GRADE_DURABLE || baseline->lost_max > 0)) {
+		rc = examiner_create(subject, sound, false, &h.sound, err);
+		h.positions = positions;
+		h.sound_callbacks = (struct explore_callbacks){
+		    .examine = examiner_examine, .spent = sound_spent, .ctx = h.sound};
+		h.sound_search = explore_search_create(sound, &model, &h.sound_callbacks, NULL, 0);
+	}
+	h.worsts = xcalloc(points.count, sizeof *h.worsts);
 	if (rc == 0)
 		rc = search_points(&h, ix, &model, &points, err);
 out:
+	explore_search_free(h.sound_search);
+	examiner_free(h.sound);
+	free(h.worsts);
 	free(extra);
 	explore_points_release(&points);
 	examiner_free(h.examiner);

@@ -3,7 +3,7 @@
  * had forgotten it, and each known defect is planted; what follows is explored until something is
  * found that the sound run does not show.
  *
- *     caught      a state was found that is worse than all states of the sound run
+ *     caught      a state was found that is worse than all states of the sound run at that place
  *     redundant   all states were covered, and none is worse: a sync that one could do without,
  *                 under this model, for this workload and as far as these oracles see
  *     missed      the same, but the scenario lists its redundant syncs (@redundant) and this is
@@ -27,7 +27,8 @@
 #include "harness/drive/isolate.h"
 #include "harness/scenario/scenario.h"
 
-/* What the sound run showed: more than this is a finding. */
+/* What the sound run showed. Where it is not durable, a mutant is compared with what the sound run
+ * shows at the same operation, as far as there is one: `positions` of mutate_hunt(). */
 struct mutate_baseline {
 	enum grade grade;
 	uint64_t lost_max;

@@ -46,6 +46,8 @@ void observer_init(struct observer *o, const struct subject *subject,
 	o->probes = probes;
 	o->pragma_sql =
 	    xcalloc(pragmas->count * (1 + subject->attached_count), sizeof *o->pragma_sql);
+	o->pragma_page_count_sql = xcalloc(pragmas->count * (1 + subject->attached_count),
+					   sizeof *o->pragma_page_count_sql);
 	for (int rank = 0; rank < 3; rank++) {
 		for (size_t i = 0; i < pragmas->count; i++) {
 			const struct kv *p = &pragmas->items[i];
@@ -59,6 +61,9 @@ void observer_init(struct observer *o, const struct subject *subject,
 				/* A hyphen in a value (UTF-16le) needs quotes; a number may not
 				 * have them. */
 				const char *quote = isalpha((unsigned char)p->value[0]) ? "'" : "";
+				if (rank == 1)
+					o->pragma_page_count_sql[o->pragma_count] =
+					    xasprintf("PRAGMA %s.page_count", schema);
 				o->pragma_sql[o->pragma_count++] =
 				    xasprintf("PRAGMA %s.%s = %s%s%s", schema, p->key, quote,
 					      p->value, quote);
@@ -88,6 +93,9 @@ void observer_release(struct observer *o)
 {
 	for (size_t i = 0; i < o->pragma_count; i++)
 		free(o->pragma_sql[i]);
+	for (size_t i = 0; i < o->pragma_count; i++)
+		free(o->pragma_page_count_sql[i]);
+	free(o->pragma_page_count_sql);
 	free(o->pragma_sql);
 	for (size_t i = 0; i < o->read_count; i++)
 		free(o->read_sql[i]);
@@ -240,6 +248,23 @@ static void identify(struct observation *o)
 	o->id = h;
 }
 
+/* Some pragmas are for a database that does not exist yet. Of one that does, auto_vacuum would be
+ * written again by every connection: what is observed is what was recovered. */
+static bool applies(const struct observer *o, sqlite3 *db, size_t pragma)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool empty = true;
+
+	if (o->pragma_page_count_sql[pragma] == NULL)
+		return true;
+	if (sqlite3_prepare_v2(db, o->pragma_page_count_sql[pragma], -1, &stmt, NULL) ==
+		SQLITE_OK &&
+	    sqlite3_step(stmt) == SQLITE_ROW)
+		empty = sqlite3_column_int64(stmt, 0) == 0;
+	(void)sqlite3_finalize(stmt);
+	return empty;
+}
+
 sqlite3 *observer_connect(const struct observer *o, sqlite3 *recovered, struct observation *ret)
 {
 	const struct subject *s = o->subject;
@@ -250,7 +275,7 @@ sqlite3 *observer_connect(const struct observer *o, sqlite3 *recovered, struct o
 	if (ret->rc != 0 || recovered == NULL)
 		return NULL;
 	for (size_t i = o->pragma_early_count; i < o->pragma_count; i++)
-		if (run_sql(recovered, o->pragma_sql[i], ret) != 0)
+		if (applies(o, recovered, i) && run_sql(recovered, o->pragma_sql[i], ret) != 0)
 			return NULL;
 	if (!o->one_connection && open_database(o, &db, ret) != 0)
 		return NULL;

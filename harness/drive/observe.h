@@ -29,6 +29,7 @@ struct observer {
 	const struct subject *subject;	 /* borrowed */
 	const struct probe_list *probes; /* borrowed; NULL = digests only */
 	char **pragma_sql;		 /* owned; PRAGMA statements, in the order to apply */
+	char **pragma_page_count_sql;	 /* owned; NULL where the pragma is for any database */
 	size_t pragma_count;
 	size_t pragma_early_count; /* of these, before the first read of a recovery */
 	char **read_sql;	   /* owned; a first read of each schema */

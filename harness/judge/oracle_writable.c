@@ -24,6 +24,7 @@ static const char name[] = "writable";
 struct writable {
 	struct excused_codes excused;
 	bool unread_is_excused;
+	bool locked_out; /* of a legal state: nothing could be tried */
 };
 
 static void *writable_create(const struct judge_config *config, struct probe_list *probes)
@@ -40,6 +41,7 @@ static void writable_learn(void *p, const struct judge *j, const struct observat
 	(void)j;
 	excuse_code(&self->excused, "a legal state cannot be written either", &o->aftermath.write);
 	self->unread_is_excused = self->unread_is_excused || o->aftermath.unread;
+	self->locked_out = self->locked_out || o->aftermath.locked_out.rc != 0;
 }
 
 static size_t writable_not_applicable(const void *p, struct judge_not_applicable *ret, size_t max)
@@ -52,6 +54,11 @@ static size_t writable_not_applicable(const void *p, struct judge_not_applicable
 	if (self->unread_is_excused && count < max)
 		ret[count++] = (struct judge_not_applicable){
 		    name, "what is written to a legal state is not read by another connection"};
+	if (self->locked_out && count < max)
+		ret[count++] = (struct judge_not_applicable){
+		    name,
+		    "a legal state shuts a second connection out, so that writing could not be "
+		    "tried"};
 	return count;
 }
 

@@ -12,8 +12,8 @@
 -- @redundant "dirsync db #1" "sync main.db-journal #3" "sync other.db-journal #3" "defect failed-fsync-ignored" if model=strict-posix journal_mode=truncate synchronous=full
 -- @redundant "dirsync db #1" "sync main.db-journal #3" "sync other.db-journal #3" "defect failed-fsync-ignored" if model=strict-posix journal_mode=persist synchronous=extra
 -- @redundant "dirsync db #1" "sync main.db-journal #3" "sync other.db-journal #3" "defect failed-fsync-ignored" if model=strict-posix journal_mode=persist synchronous=full
--- @redundant "dirsync db #1" "sync main.db #1" "sync main.db-wal #1-2" "sync other.db #1" "sync other.db-wal #1-2" "defect checkpoint-without-log-sync" "defect failed-fsync-ignored" if model=strict-posix journal_mode=wal synchronous=extra
--- @redundant "dirsync db #1" "sync main.db #1" "sync main.db-wal #1-2" "sync other.db #1" "sync other.db-wal #1-2" "defect checkpoint-without-log-sync" "defect failed-fsync-ignored" if model=strict-posix journal_mode=wal synchronous=full
+-- @redundant "dirsync db #1" "sync main.db-wal #1" "sync other.db-wal #1" if model=strict-posix journal_mode=wal synchronous=extra
+-- @redundant "dirsync db #1" "sync main.db-wal #1" "sync other.db-wal #1" if model=strict-posix journal_mode=wal synchronous=full
 -- @setup
 CREATE TABLE main.a(x INTEGER);
 CREATE TABLE other.b(x INTEGER);

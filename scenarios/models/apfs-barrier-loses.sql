@@ -4,7 +4,7 @@
 -- @pragma journal_mode=wal synchronous=full
 -- @expect durable
 -- @expect consistent if model=apfs-barrier
--- @redundant "sync main.db #1" "sync main.db-wal #1-5" "defect checkpoint-without-log-sync" "defect failed-fsync-ignored" "defect missing-commit-sync" if model=apfs-barrier
+-- @redundant "sync main.db-wal #1" if model=apfs-barrier
 -- @redundant "sync main.db-wal #1" if model=nvme-4k
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v);

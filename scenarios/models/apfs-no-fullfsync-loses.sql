@@ -4,7 +4,7 @@
 -- @pragma journal_mode=truncate synchronous=full
 -- @expect corrupt
 -- @expect consistent if model=apfs-barrier
--- @redundant "sync main.db-journal #3,6" "defect failed-fsync-ignored" if model=apfs-barrier
+-- @redundant "defect journal-stays" if model=apfs-barrier
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);
 -- @client a repeat=2

@@ -6,7 +6,7 @@
 -- @pragma journal_mode=wal synchronous=full
 -- @expect durable
 -- @expect consistent if model=legacy-512-nopsow
--- @redundant "sync main.db-wal #1-2" if model=legacy-512-nopsow
+-- @redundant "sync main.db-wal #1" if model=legacy-512-nopsow
 -- @redundant "sync main.db-wal #1" if model=psow model.hole=garbage model.sector=512
 -- @setup
 CREATE TABLE t(id INTEGER PRIMARY KEY, v);

@@ -21,7 +21,7 @@
 -- @expect corrupt if journal_mode=memory
 -- @expect corrupt if journal_mode=off
 -- @redundant "dirsync db #1" "sync main.db-journal #2" if model=strict-posix journal_mode=delete synchronous=extra
--- @redundant "dirsync db #1" "sync main.db #1" "sync main.db-journal #2" if model=strict-posix journal_mode=delete synchronous=full
+-- @redundant "dirsync db #1" "sync main.db-journal #2" if model=strict-posix journal_mode=delete synchronous=full
 -- @redundant "sync main.db-journal #2" if model=strict-posix journal_mode=truncate synchronous=extra
 -- @redundant "sync main.db-journal #2" if model=strict-posix journal_mode=truncate synchronous=full
 -- @redundant "sync main.db-journal #1-2,4" if model=strict-posix journal_mode=persist synchronous=extra

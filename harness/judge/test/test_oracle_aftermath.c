@@ -123,7 +123,14 @@ static void test_liveness(void **state)
 	assert_int_equal(b.found[0].grade, GRADE_NONE);
 	assert_int_equal(b.grade, GRADE_DURABLE);
 	learn(&b);
-	expect_excused(&b, "liveness", "too: PRAGMA v: database is locked");
+	/* Then nothing could be written either, which is said. */
+	struct judge_not_applicable na[4];
+	expect_held(&b);
+	assert_int_equal(judge_not_applicable(b.j, na, 4), 2);
+	assert_string_equal(na[0].oracle, "writable");
+	assert_non_null(strstr(na[0].reason, "could not be tried"));
+	assert_string_equal(na[1].oracle, "liveness");
+	assert_non_null(strstr(na[1].reason, "too: PRAGMA v: database is locked"));
 	bench_release(&b);
 	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
 		start(&b);

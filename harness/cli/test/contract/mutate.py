@@ -96,6 +96,17 @@ def check_redundant(t):
                 f'@redundant {text} is refused', ran, f'exit 2, {said}', (ran.code, ran.err))
 
 
+def check_place(t):
+    """A run that may lose its last commit does not excuse the loss of one elsewhere."""
+    rows = JOURNAL.replace('=extra', '=full').replace(':i', 'zeroblob(5000)').format('')
+    ran = mutate_json(t, rows, '--require', 'consistent')
+    found = mutants(ran.case())
+    wanted = {n: 'caught' for n in found if n.startswith('sync main.db #')}
+    t.check(len(wanted) == 3 and all(found[n]['result'] == 'caught' for n in wanted),
+            'DELETE at FULL needs the sync of the database', ran, wanted,
+            {n: found[n]['result'] for n in wanted})
+
+
 def check_ends(t):
     ran = mutate_json(t, JOURNAL.format(''))
     t.check(ran.code == 0 and any(n.startswith('dirsync') and m['result'] == 'caught'
@@ -147,5 +158,6 @@ def check_report(t):
 def check(t):
     check_json(t)
     check_redundant(t)
+    check_place(t)
     check_ends(t)
     check_report(t)
