@@ -1,93 +1,42 @@
 /*
- * `syncs SCENARIO SECTOR`: each effective sync and directory sync of the run is deleted in turn, as
- * if the program had forgotten it, and the changed trace is explored until the grade falls.
- *
- * Exploration begins at the first crash point behind the deleted sync: what is before it is as it
- * was, and was proved once. What such a mistake leaves open mostly shows nearby, or else in the
- * oldest state, which the explorer looks at second; so first come NEAR_RECOVERIES recoveries at
- * each of the next NEAR_POINTS crash points, then two at each of all, then everything. Recoveries
- * and time are counted from there to the first finding. A mutant without a finding is *redundant*:
- * all of its states were covered and are as good as before.
+ * `syncs SCENARIO SECTOR`: each effective sync and directory sync of the run is left out in turn,
+ * as if the program had forgotten it, and what follows is explored as `plugpull mutate` does it
+ * (mutate.h), in this process. Recoveries and time are counted to the first finding, history
+ * included. A mutant without a finding is *redundant*: all of its states were covered and are as
+ * good as before.
  */
 #include "harness/bench/bench.h"
 
 #include "faultinject/base/buf.h"
 #include "faultinject/trace_edit.h"
+#include "harness/drive/mutate.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { NEAR_POINTS = 3, NEAR_RECOVERIES = 32 };
-
-struct hunt {
-	struct examiner *examiner;
-	uint64_t limit;			/* recoveries at each crash point */
-	uint64_t position, at_position; /* recoveries at the present crash point */
-	uint64_t recoveries;
-	bool found;
-};
 
 struct sample {
 	uint64_t recoveries;
 	double seconds;
 };
 
-static int hunt_examine(void *ctx, const struct explore_point *point, struct crashdisk *disk,
-			const struct choice *choice, enum explore_next *ret_next, struct err *err)
-{
-	struct hunt *h = ctx;
-	const struct finding *findings;
-	int rc = examiner_examine(h->examiner, point, disk, choice, ret_next, err);
-
-	h->recoveries++;
-	h->at_position = point->position == h->position ? h->at_position + 1 : 1;
-	h->position = point->position;
-	if (h->at_position == h->limit)
-		*ret_next = EXPLORE_STOP_POINT;
-	if (examiner_findings(h->examiner, &findings) > 0) {
-		h->found = true;
-		*ret_next = EXPLORE_STOP_ALL;
-	}
-	return rc;
-}
-
 /* Explores one mutant. *ret_sample counts until the finding, or everything. */
-static int hunt_one(const struct bench_run *run, uint64_t end, bool *ret_found,
-		    struct sample *ret_sample, struct err *err)
+static int hunt_one(const struct bench_run *run, const struct bench_case *c, uint64_t end,
+		    bool *ret_found, struct sample *ret_sample, struct err *err)
 {
-	struct trace *t = trace_without_sync(run->trace, end, NULL);
-	uint64_t begin = trace_at(run->trace, end)->offset;
-	struct bench_case c = {0};
-	struct explore_stats stats;
-	size_t first = 0;
-
-	explore_stats_init(&stats);
-	int rc = bench_case_open(run, t, &c, err);
-	if (rc != 0)
-		goto out;
-	struct hunt h = {.examiner = c.examiner, .position = UINT64_MAX};
-	struct explore_callbacks callbacks = {.examine = hunt_examine, .ctx = &h};
-	while (first < c.points.count && c.points.items[first].position < begin)
-		first++;
+	static const struct mutate_baseline durable = {.grade = GRADE_DURABLE};
+	uint64_t *positions = NULL;
+	struct trace *t = trace_without_sync(run->trace, end, &positions);
+	struct mutate_hunt hunt;
 	double from = bench_seconds();
-	for (int pass = 0; pass < 3 && rc == 0 && !h.found; pass++) {
-		size_t count = c.points.count - first;
-		h.limit = pass == 0 ? NEAR_RECOVERIES : pass == 1 ? 2 : UINT64_MAX;
-		if (pass == 0 && count > NEAR_POINTS)
-			count = NEAR_POINTS;
-		explore_stats_release(&stats);
-		explore_stats_init(&stats);
-		rc =
-		    explore(c.ix, &c.model, c.points.items + first, count, &callbacks, &stats, err);
-	}
-	*ret_sample = (struct sample){h.recoveries, bench_seconds() - from};
-	*ret_found = h.found;
-	if (rc == 0 && !h.found && !stats.exhaustive)
+	int rc =
+	    mutate_hunt(run->subject, c->ix, t, positions, &durable, NULL, NULL, NULL, &hunt, err);
+
+	*ret_sample = (struct sample){hunt.recoveries, bench_seconds() - from};
+	*ret_found = hunt.found;
+	if (rc == 0 && !hunt.found && !hunt.whole)
 		rc = err_set(err, ERR_HARNESS, "a mutant without a finding was not covered");
-out:
-	explore_stats_release(&stats);
-	bench_case_release(&c);
+	free(positions);
 	trace_free(t);
 	return rc;
 }
@@ -146,7 +95,7 @@ int bench_syncs(int argc, char **argv, struct err *err)
 		if ((kind != OP_SYNC_END && kind != OP_DIRSYNC_END) ||
 		    !index_sync_effective(c.ix, p))
 			continue;
-		rc = hunt_one(&run, p, &found, &sample, err);
+		rc = hunt_one(&run, &c, p, &found, &sample, err);
 		if (rc != 0)
 			break;
 		if (found) {
