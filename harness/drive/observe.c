@@ -158,6 +158,23 @@ out:
 	return 0;
 }
 
+/* Some pragmas are for a database that does not exist yet. Of one that does, auto_vacuum would be
+ * written again by every connection, and no recovery would ever leave things as they are. */
+static bool applies(const struct observer *o, sqlite3 *db, size_t pragma)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool empty = true;
+
+	if (o->pragma_page_count_sql[pragma] == NULL)
+		return true;
+	if (sqlite3_prepare_v2(db, o->pragma_page_count_sql[pragma], -1, &stmt, NULL) ==
+		SQLITE_OK &&
+	    sqlite3_step(stmt) == SQLITE_ROW)
+		empty = sqlite3_column_int64(stmt, 0) == 0;
+	(void)sqlite3_finalize(stmt);
+	return empty;
+}
+
 /* The connection whose end is the end of its recovery. */
 static sqlite3 *recovering;
 
@@ -171,7 +188,7 @@ sqlite3 *observer_recover(const struct observer *o, struct observation *ret)
 	if (open_database(o, &db, ret) != 0)
 		goto failed;
 	for (size_t i = 0; i < o->pragma_early_count; i++)
-		if (run_sql(db, o->pragma_sql[i], ret) != 0)
+		if (applies(o, db, i) && run_sql(db, o->pragma_sql[i], ret) != 0)
 			goto failed;
 	for (size_t i = 0; i < o->read_count; i++)
 		if (run_sql(db, o->read_sql[i], ret) != 0)
@@ -246,23 +263,6 @@ static void identify(struct observation *o)
 					    : hash64(r->cells[k], strlen(r->cells[k]), 2));
 	}
 	o->id = h;
-}
-
-/* Some pragmas are for a database that does not exist yet. Of one that does, auto_vacuum would be
- * written again by every connection: what is observed is what was recovered. */
-static bool applies(const struct observer *o, sqlite3 *db, size_t pragma)
-{
-	sqlite3_stmt *stmt = NULL;
-	bool empty = true;
-
-	if (o->pragma_page_count_sql[pragma] == NULL)
-		return true;
-	if (sqlite3_prepare_v2(db, o->pragma_page_count_sql[pragma], -1, &stmt, NULL) ==
-		SQLITE_OK &&
-	    sqlite3_step(stmt) == SQLITE_ROW)
-		empty = sqlite3_column_int64(stmt, 0) == 0;
-	(void)sqlite3_finalize(stmt);
-	return empty;
 }
 
 sqlite3 *observer_connect(const struct observer *o, sqlite3 *recovered, struct observation *ret)
