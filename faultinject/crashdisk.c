@@ -63,7 +63,10 @@ void crashdisk_candidates(struct crashdisk *cd, uint32_t inode, size_t t, uint32
 	    (uint64_t)sector * cd->ix->sector_size >= crashdisk_size_of(cd, inode, t))
 		return;
 	const struct index_sector *s = &in->sectors[sector];
-	const struct index_version *base = index_version_at(s, pi->durable);
+	/* In the eyes of the processes no sync that failed matters. */
+	const struct index_version *base = cd->model.process_crash
+					       ? index_version_at(s, pi->durable)
+					       : index_durable_version(in, s, pi->durable);
 	ret->sector = s;
 	ret->number = sector;
 	ret->low = base == NULL ? 0 : (uint32_t)(base - s->versions) + 1;
@@ -82,7 +85,7 @@ void crashdisk_candidates(struct crashdisk *cd, uint32_t inode, size_t t, uint32
 			ret->masked = false;
 		} else if (v->kind == INDEX_CUT && survived) {
 			ret->masked = true;
-		} else if (v->with_size && survived) {
+		} else if (v->with_size && survived && !index_missed(in, v->position, until)) {
 			ret->base = v;
 			ret->low = ret->high + 1;
 			ret->masked = false;

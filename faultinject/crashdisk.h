@@ -130,6 +130,8 @@ enum {
 
 /* Starts the log anew, or ends it; what it holds stays until it is started again. */
 void crashdisk_log(struct crashdisk *cd, bool on);
+/* Goes on with the log where it ended, or ends it again. Returns whether it was on. */
+bool crashdisk_log_more(struct crashdisk *cd, bool on);
 /* The log: looks and the answer that each got; borrowed until the next change. */
 size_t crashdisk_log_entries(const struct crashdisk *cd, const struct crashdisk_look **ret_looks,
 			     const uint64_t **ret_answers);

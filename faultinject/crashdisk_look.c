@@ -23,6 +23,14 @@ void crashdisk_log(struct crashdisk *cd, bool on)
 	cd->look_count = 0;
 }
 
+bool crashdisk_log_more(struct crashdisk *cd, bool on)
+{
+	bool was_on = cd->logging;
+
+	cd->logging = on;
+	return was_on;
+}
+
 size_t crashdisk_log_entries(const struct crashdisk *cd, const struct crashdisk_look **ret_looks,
 			     const uint64_t **ret_answers)
 {

@@ -27,17 +27,28 @@ static int compare_sectors(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* The content of this write is not durable at the crash point, or not by itself (D8). */
+static bool is_pending(const struct crashdisk *cd, const struct index_inode *in,
+		       const struct point_inode *pi, uint64_t position)
+{
+	return position > pi->durable ||
+	       (!cd->model.process_crash && index_missed(in, position, UINT64_MAX));
+}
+
 /* The distinct sectors with pending versions; owned by the caller. */
 static uint32_t *pending_sectors(struct crashdisk *cd, uint32_t inode, size_t *ret_count)
 {
 	const struct point_inode *pi = crashdisk_point_inode(cd, inode);
 	const struct index_inode *in = &cd->ix->inodes[inode];
 	uint64_t until = cd->model.process_crash ? pi->durable : cd->position;
+	uint64_t after = pi->durable;
 	size_t lo = 0, hi = in->touch_count, count = 0;
 
+	if (in->miss_count > 0 && in->misses[0].after < after)
+		after = in->misses[0].after;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		if (in->touches[mid].position <= pi->durable)
+		if (in->touches[mid].position <= after)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -47,7 +58,8 @@ static uint32_t *pending_sectors(struct crashdisk *cd, uint32_t inode, size_t *r
 		lo++;
 	uint32_t *sectors = xmalloc((lo - first) * sizeof *sectors);
 	for (size_t i = first; i < lo; i++)
-		sectors[count++] = in->touches[i].sector;
+		if (is_pending(cd, in, pi, in->touches[i].position))
+			sectors[count++] = in->touches[i].sector;
 	if (count > 1)
 		qsort(sectors, count, sizeof *sectors, compare_sectors);
 	size_t distinct = 0;

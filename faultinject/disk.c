@@ -12,8 +12,8 @@
  * carries both numbers. A file without a trace number was nameless when recording began: no crash
  * can bring it back, and nothing done to it is recorded.
  *
- * What is not here: directories (every path may be created), permissions, hard links and renames
- * (SQLite makes none), failures, and a limit to the whole; only a single file is bounded.
+ * What is not here: directories (every path may be created), permissions, hard links (SQLite makes
+ * none), failures but that of a sync, and a limit to the whole; only a single file is bounded.
  */
 #include "faultinject/disk.h"
 
@@ -48,6 +48,10 @@ struct disk {
 	size_t name_count, names_cap;
 
 	struct trace *trace; /* borrowed; NULL while nothing is recorded */
+
+	uint32_t fail_sync_in; /* the n-th matching sync from now on fails; 0 = none */
+	bool fail_sync_all;    /* whatever its name */
+	char fail_sync_suffix[DISK_SUFFIX_MAX + 1];
 };
 
 static struct disk *of(struct storage *s)
@@ -237,35 +241,78 @@ static int disk_size(struct storage *s, uint32_t inode, uint64_t *ret_size)
 	return 0;
 }
 
+static bool ends_in(const char *path, const char *suffix)
+{
+	size_t length = strlen(path), n = strlen(suffix);
+
+	return length >= n && strcmp(path + length - n, suffix) == 0;
+}
+
+/* One of the names of the file, or the directory, is meant. */
+static bool is_to_fail(const struct disk *d, uint32_t inode, const char *directory)
+{
+	if (d->fail_sync_all)
+		return true;
+	if (directory != NULL)
+		return ends_in(directory, d->fail_sync_suffix);
+	for (size_t i = 0; i < d->name_count; i++)
+		if (d->names[i].inode == inode && ends_in(d->names[i].path, d->fail_sync_suffix))
+			return true;
+	return false;
+}
+
+/* Counts a sync of a file or, with inode 0, of a directory. Does it fail? */
+static bool fails_now(struct disk *d, uint32_t inode, const char *directory)
+{
+	return d->fail_sync_in > 0 && is_to_fail(d, inode, directory) && --d->fail_sync_in == 0;
+}
+
 static int disk_sync(struct storage *s, uint32_t inode, bool data_only)
 {
 	struct disk *d = of(s);
 	struct disk_file *f = file_at(d, inode);
+	bool failed = fails_now(d, inode, NULL);
+	int rc = failed ? -EIO : 0;
 	uint64_t begin;
 
 	if (!is_recorded(d, f))
-		return 0;
+		return rc;
 	begin = record(d, (struct op){
 			      .kind = OP_SYNC_BEGIN,
 			      .flags = data_only ? OP_SYNC_DATA : 0,
 			      .inode = f->trace_inode,
 			  });
-	record(d, (struct op){.kind = OP_SYNC_END, .inode = f->trace_inode, .offset = begin});
-	return 0;
+	record(d, (struct op){.kind = OP_SYNC_END,
+			      .flags = failed ? OP_SYNC_FAILED : 0,
+			      .inode = f->trace_inode,
+			      .offset = begin});
+	return rc;
 }
 
 static int disk_dirsync(struct storage *s, const char *directory)
 {
 	struct disk *d = of(s);
+	bool failed = fails_now(d, 0, directory);
+	int rc = failed ? -EIO : 0;
 	uint64_t begin;
 	uint32_t name;
 
 	if (d->trace == NULL)
-		return 0;
+		return rc;
 	name = trace_name(d->trace, directory);
 	begin = record(d, (struct op){.kind = OP_DIRSYNC_BEGIN, .name = name});
-	record(d, (struct op){.kind = OP_DIRSYNC_END, .name = name, .offset = begin});
-	return 0;
+	record(d, (struct op){.kind = OP_DIRSYNC_END,
+			      .flags = failed ? OP_SYNC_FAILED : 0,
+			      .name = name,
+			      .offset = begin});
+	return rc;
+}
+
+static void remove_name(struct disk *d, size_t index)
+{
+	free(d->names[index].path);
+	d->name_count--;
+	memmove(d->names + index, d->names + index + 1, (d->name_count - index) * sizeof *d->names);
 }
 
 static int disk_unlink(struct storage *s, const char *path)
@@ -275,9 +322,7 @@ static int disk_unlink(struct storage *s, const char *path)
 
 	if (!find_name(d, path, &i))
 		return -ENOENT;
-	free(d->names[i].path);
-	d->name_count--;
-	memmove(d->names + i, d->names + i + 1, (d->name_count - i) * sizeof *d->names);
+	remove_name(d, i);
 	if (d->trace != NULL)
 		record(d, (struct op){.kind = OP_UNLINK, .name = trace_name(d->trace, path)});
 	return 0;
@@ -368,6 +413,44 @@ void disk_note(struct disk *d, uint8_t kind, const char *text)
 			      .size = strlen(text),
 			      .data = (const uint8_t *)text,
 			  });
+}
+
+void disk_fail_sync(struct disk *d, uint32_t nth, const char *suffix)
+{
+	ASSERT(suffix == NULL || strlen(suffix) < sizeof d->fail_sync_suffix);
+	d->fail_sync_in = nth;
+	d->fail_sync_all = suffix == NULL;
+	if (suffix != NULL)
+		memcpy(d->fail_sync_suffix, suffix, strlen(suffix) + 1);
+}
+
+bool disk_fail_sync_pending(const struct disk *d)
+{
+	return d->fail_sync_in > 0;
+}
+
+int disk_rename(struct disk *d, const char *from, const char *to)
+{
+	uint32_t inode;
+	size_t i, k;
+
+	if (!find_name(d, from, &i))
+		return -ENOENT;
+	inode = d->names[i].inode;
+	if (find_name(d, to, &k)) {
+		if (d->names[k].inode == inode)
+			return 0;
+		d->names[k].inode = inode;
+	} else {
+		add_name(d, k, to, inode);
+	}
+	(void)find_name(d, from, &i);
+	remove_name(d, i);
+	if (d->trace != NULL)
+		record(d, (struct op){.kind = OP_RENAME,
+				      .name = trace_name(d->trace, from),
+				      .name2 = trace_name(d->trace, to)});
+	return 0;
 }
 
 void disk_put(struct disk *d, const char *path, const void *data, uint64_t size)

@@ -11,6 +11,8 @@
 #include "faultinject/storage.h"
 #include "faultinject/trace.h"
 
+enum { DISK_SUFFIX_MAX = 255 }; /* bytes, disk_fail_sync() */
+
 struct disk;
 
 /* An empty disk. Free with disk_free(). */
@@ -27,6 +29,21 @@ void disk_record(struct disk *d, struct trace *t);
 /* Appends an ACK, MARK or OUTPUT (`kind`) by the current actor to the attached trace; no effect
  * without one. */
 void disk_note(struct disk *d, uint8_t kind, const char *text);
+
+/* The kernel could not write something back: of the syncs from now on, of files and of directories,
+ * the `nth` (1 = the next) returns -EIO, and is recorded as failed (OP_SYNC_FAILED). What was
+ * written stays as it is for readers, and later syncs succeed (D8). Counts only files and
+ * directories whose name ends in `suffix` (copied; at most DISK_SUFFIX_MAX bytes, asserted); NULL:
+ * all. Replaces what was asked for before; 0 = nothing fails. Works without a trace, too. */
+void disk_fail_sync(struct disk *d, uint32_t nth, const char *suffix);
+
+/* Is a failure asked for that has not happened yet? */
+bool disk_fail_sync_pending(const struct disk *d);
+
+/* rename(2) of a file: `to` then names it, and a file of that name is replaced, atomically. Nothing
+ * happens when both are the same file. 0 or -ENOENT. Recorded as OP_RENAME. SQLite renames nothing,
+ * so storage.h, which recovery runs on, has no such call. */
+int disk_rename(struct disk *d, const char *from, const char *to);
 
 /* Puts a file there without recording it (replacing one of that name). The content is copied. */
 void disk_put(struct disk *d, const char *path, const void *data, uint64_t size);

@@ -8,6 +8,7 @@
 #ifndef FI_OP_H
 #define FI_OP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* kind, number in the file format, word in the text twin */
@@ -35,13 +36,15 @@ enum op_kind {
 	    OP_KIND_MAX = 15,
 };
 
-/* Flags of SYNC_BEGIN, LOCK and UNLOCK. */
+/* Flags of SYNC_BEGIN, SYNC_END, DIRSYNC_END, LOCK and UNLOCK. */
 enum {
 	OP_SYNC_DATA = 1,   /* fdatasync: content and the size needed to read it */
 	OP_LOCK_SHARED = 2, /* a read lock; otherwise exclusive */
 	OP_LOCK_SHM = 4, /* the range lies in the WAL index of the database `inode`, where os_unix
 			  * keeps its locks (bytes 120..127), not in the database file itself */
-	OP_FLAGS_ALL = 7,
+	OP_SYNC_FAILED =
+	    8, /* of an end: the caller was told EIO, and nothing became durable (D8) */
+	OP_FLAGS_ALL = 15,
 };
 
 /* Byte offsets that os_unix locks: https://www.sqlite.org/src/file/src/os.h and wal.c. */
@@ -68,5 +71,12 @@ struct op {
 	uint64_t size;	 /* bytes */
 	const uint8_t *data;
 };
+
+/* The end of a sync, or of a directory sync, that returned success. */
+static inline bool op_is_sync(const struct op *op)
+{
+	return (op->kind == OP_SYNC_END || op->kind == OP_DIRSYNC_END) &&
+	       (op->flags & OP_SYNC_FAILED) == 0;
+}
 
 #endif

@@ -298,7 +298,10 @@ static int index_op(struct trace_index *ix, uint64_t position, struct err *err)
 		return 0;
 	case OP_SYNC_END:
 	case OP_DIRSYNC_END:
-		index_add_sync_end(ix, position);
+		if (op_is_sync(op))
+			index_add_sync_end(ix, position);
+		else
+			index_add_failed_sync(ix, position);
 		return 0;
 	default:
 		if (index_is_name_op(op))
@@ -394,6 +397,7 @@ void trace_index_free(struct trace_index *ix)
 		free(inode->metas);
 		free(inode->syncs);
 		free(inode->full_syncs);
+		free(inode->misses);
 		free(inode->line.positions);
 		free(inode->touches);
 	}

@@ -53,6 +53,12 @@ struct index_sync {
 	uint64_t begin, end;
 };
 
+/* D8: a sync failed. Writes after `after` and before `begin` were pending then, and no later sync
+ * covers them. */
+struct index_miss {
+	uint64_t begin, after;
+};
+
 /* A sector was touched by the operation at `position`. */
 struct index_touch {
 	uint64_t position;
@@ -79,6 +85,8 @@ struct index_inode {
 	size_t sync_count, sync_cap;
 	struct index_sync *full_syncs; /* those that were not fdatasync */
 	size_t full_sync_count, full_sync_cap;
+	struct index_miss *misses; /* by begin; only where sectors are independent (D4) */
+	size_t miss_count, miss_cap;
 	struct index_line line;	     /* reorder=file */
 	struct index_touch *touches; /* by position */
 	size_t touch_count, touch_cap;
@@ -158,10 +166,18 @@ size_t index_meta_until(const struct index_inode *inode, uint64_t position);
 /* The number of a group's operations with position <= `position`. */
 size_t index_group_until(const struct index_group *g, uint64_t position);
 
-/* Content of the file that precedes this position is durable at `position`. */
+/* Content of the file that precedes this position is durable at `position`, but for what
+ * index_missed() says. */
 uint64_t index_data_durable(const struct trace_index *ix, uint32_t inode, uint64_t position);
 /* The same for its size and truncations. */
 uint64_t index_meta_durable(const struct trace_index *ix, uint32_t inode, uint64_t position);
+/* D8: a sync that had begun by `position` failed with the write at `at` pending, so that this write
+ * is durable never, by itself: only a later write to the same sector can be. */
+bool index_missed(const struct index_inode *inode, uint64_t at, uint64_t position);
+/* The version that a sector certainly held, or one that came later (D3); NULL = none since its
+ * epoch began. `durable` is what index_data_durable() says. */
+const struct index_version *index_durable_version(const struct index_inode *inode,
+						  const struct index_sector *s, uint64_t durable);
 /* The number of pieces of a line with position <= `position`. */
 size_t index_line_until(const struct index_line *l, uint64_t position);
 

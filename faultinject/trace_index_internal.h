@@ -27,5 +27,7 @@ bool index_is_name_op(const struct op *op);
 struct index_name_op *index_name_op_at(struct trace_index *ix, uint64_t position);
 /* Adds the SYNC_END or DIRSYNC_END at `position`. */
 void index_add_sync_end(struct trace_index *ix, uint64_t position);
+/* ... one that failed. */
+void index_add_failed_sync(struct trace_index *ix, uint64_t position);
 
 #endif

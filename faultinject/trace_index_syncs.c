@@ -47,6 +47,33 @@ uint64_t index_meta_durable(const struct trace_index *ix, uint32_t inode, uint64
 	return own > committed ? own : committed;
 }
 
+/* Since later syncs find more that is durable, the first of them that began after the write is the
+ * one that missed it, if any did. */
+bool index_missed(const struct index_inode *inode, uint64_t at, uint64_t position)
+{
+	size_t lo = 0, hi = inode->miss_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (inode->misses[mid].begin <= at)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < inode->miss_count && inode->misses[lo].after < at &&
+	       inode->misses[lo].begin <= position;
+}
+
+const struct index_version *index_durable_version(const struct index_inode *inode,
+						  const struct index_sector *s, uint64_t durable)
+{
+	const struct index_version *v = index_version_at(s, durable);
+
+	while (v != NULL && index_missed(inode, v->position, UINT64_MAX))
+		v = v == s->versions ? NULL : v - 1;
+	return v;
+}
+
 /* ---- build --------------------------------------------------------------------------------- */
 
 /* Syncs of several threads may end out of the order of their begins; keeping the highest begin so
@@ -119,6 +146,29 @@ void index_add_sync_end(struct trace_index *ix, uint64_t position)
 		add_sync(&ix->commits, &ix->commit_count, &ix->commit_cap, begin, position);
 }
 
+/*
+ * The kernel has marked the pages clean: it will not write them again unless somebody else does.
+ * What is missed begins behind what was durable when the sync began: a sync of another thread that
+ * ended in between may have returned success without having written anything, because an error is
+ * told once to each open file.
+ */
+void index_add_failed_sync(struct trace_index *ix, uint64_t position)
+{
+	const struct op *op = trace_at(ix->trace, position);
+
+	if (ix->model.fsync == MODEL_FSYNC_LIES || ix->model.reorder != MODEL_REORDER_ANY ||
+	    op->kind == OP_DIRSYNC_END)
+		return;
+	struct index_inode *in = &ix->inodes[op->inode];
+	size_t at = in->miss_count;
+	in->misses = xgrow(in->misses, in->miss_count, &in->miss_cap, sizeof *in->misses);
+	for (; at > 0 && in->misses[at - 1].begin > op->offset; at--)
+		in->misses[at] = in->misses[at - 1];
+	in->misses[at] = (struct index_miss){
+	    .begin = op->offset, .after = index_data_durable(ix, op->inode, op->offset)};
+	in->miss_count++;
+}
+
 /* ---- effective syncs ----------------------------------------------------------------------- */
 
 bool index_sync_effective(const struct trace_index *ix, uint64_t position)
@@ -126,7 +176,7 @@ bool index_sync_effective(const struct trace_index *ix, uint64_t position)
 	const struct op *op = trace_at(ix->trace, position);
 	size_t last = ended(ix->commits, ix->commit_count, position);
 
-	if (ix->model.fsync == MODEL_FSYNC_LIES)
+	if (ix->model.fsync == MODEL_FSYNC_LIES || !op_is_sync(op))
 		return false;
 	/* A commit is made only when there is something to commit. */
 	if (last > 0 && ix->commits[last - 1].end == position) {
@@ -144,7 +194,8 @@ bool index_sync_effective(const struct trace_index *ix, uint64_t position)
 		if (index_meta_until(in, after) > index_meta_until(in, before))
 			return true;
 		for (size_t i = in->touch_count; i-- > 0 && in->touches[i].position > before;)
-			if (in->touches[i].position <= after)
+			if (in->touches[i].position <= after &&
+			    !index_missed(in, in->touches[i].position, UINT64_MAX))
 				return true;
 		return ix->model.fsync_entry && ix->group_count > 0 &&
 		       index_group_durable(ix, g, position, NULL) >

@@ -14,6 +14,7 @@
 
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,8 +28,11 @@ enum { METHODS_VERSION_MAX = 3 };
 static struct {
 	sqlite3_vfs *real;
 	struct fi_kill_plan plan;
-	struct fi_kill_counts counts;
+	_Atomic uint64_t operations, syncs;
 } self;
+
+/* The number of the operation that this thread is in. */
+static _Thread_local uint64_t current;
 
 /* ---- counting and killing ---- */
 
@@ -42,15 +46,15 @@ static void end_here(void)
 
 static void begin_operation(void)
 {
-	self.counts.operations++;
-	if (self.plan.moment == FI_KILL_BEFORE && self.plan.number == self.counts.operations)
+	current = atomic_fetch_add(&self.operations, 1) + 1;
+	if (self.plan.moment == FI_KILL_BEFORE && self.plan.number == current)
 		end_here();
 }
 
-/* Operations do not nest: SQLite calls the VFS, never the other way round. */
+/* In one thread operations do not nest: SQLite calls the VFS, never the other way round. */
 static int end_operation(int rc)
 {
-	if (self.plan.moment == FI_KILL_AFTER && self.plan.number == self.counts.operations)
+	if (self.plan.moment == FI_KILL_AFTER && self.plan.number == current)
 		end_here();
 	return rc;
 }
@@ -98,8 +102,8 @@ static int file_sync(sqlite3_file *f, int flags)
 	sqlite3_file *real = real_file(f);
 
 	begin_operation();
-	self.counts.syncs++;
-	if (self.plan.moment == FI_KILL_IN_SYNC && self.plan.number == self.counts.syncs)
+	uint64_t number = atomic_fetch_add(&self.syncs, 1) + 1;
+	if (self.plan.moment == FI_KILL_IN_SYNC && self.plan.number == number)
 		end_here();
 	return end_operation(real->pMethods->xSync(real, flags));
 }
@@ -369,10 +373,11 @@ int fi_vfs_kill_register(struct err *err)
 void fi_vfs_kill_arm(struct fi_kill_plan plan)
 {
 	self.plan = plan;
-	memset(&self.counts, 0, sizeof self.counts);
+	self.operations = 0;
+	self.syncs = 0;
 }
 
 struct fi_kill_counts fi_vfs_kill_counts(void)
 {
-	return self.counts;
+	return (struct fi_kill_counts){.operations = self.operations, .syncs = self.syncs};
 }

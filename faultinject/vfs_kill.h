@@ -8,7 +8,8 @@
  * shm-map, shm-lock, shm-unmap). Reads are not: a kill before a read is a kill after the operation
  * that preceded it. Barriers of the WAL index are not either: they are no system calls.
  *
- * A process-wide singleton. One thread.
+ * A process-wide singleton. Files are used by any threads, as SQLite uses them; each operation has
+ * a number of its own. The functions here are called while no other thread is in SQLite.
  */
 #ifndef FI_VFS_KILL_H
 #define FI_VFS_KILL_H

@@ -263,6 +263,101 @@ static void test_record(void **state)
 	disk_free(d);
 }
 
+/* The n-th sync of a matching name fails once, is recorded as failed, and changes nothing that a
+ * reader sees. */
+static void test_fail_sync(void **state)
+{
+	struct disk *d = disk_create();
+	struct storage *s = disk_storage(d);
+	struct trace *t = trace_create(device, "test");
+
+	(void)state;
+	disk_put(d, "/d/a", "A", 1);
+	disk_put(d, "/d/a-wal", "W", 1);
+	uint32_t a = must_open(s, "/d/a"), wal = must_open(s, "/d/a-wal");
+	disk_fail_sync(d, 1, NULL); /* also without a trace */
+	assert_int_equal(s->ops->sync(s, a, false), -EIO);
+	assert_int_equal(s->ops->sync(s, a, false), 0);
+	disk_record(d, t);
+	disk_fail_sync(d, 2, "-wal");
+	assert_int_equal(s->ops->sync(s, wal, false), 0);
+	assert_int_equal(s->ops->sync(s, a, false), 0);
+	assert_int_equal(s->ops->dirsync(s, "/d"), 0);
+	assert_true(disk_fail_sync_pending(d));
+	write_text(s, wal, 0, "X");
+	assert_int_equal(s->ops->sync(s, wal, true), -EIO);
+	assert_false(disk_fail_sync_pending(d));
+	assert_content(s, wal, "X", 1);
+	assert_int_equal(s->ops->sync(s, wal, true), 0);
+	disk_fail_sync(d, 1, "/d");
+	assert_int_equal(s->ops->dirsync(s, "/d"), -EIO);
+	disk_fail_sync(d, 1, NULL);
+	disk_fail_sync(d, 0, NULL);
+	assert_int_equal(s->ops->dirsync(s, "/d"), 0);
+	assert_trace(t,
+		     "trace 1 sector=4096 characteristics=0x0 producer=\"test\"\n"
+		     "base inode=1 name=\"/d/a\" size=1 data=41\n"
+		     "base inode=2 name=\"/d/a-wal\" size=1 data=57\n"
+		     "1 sync-begin process=1 thread=1 connection=1 inode=2\n"
+		     "2 sync-end process=1 thread=1 connection=1 inode=2 begin=1\n"
+		     "3 sync-begin process=1 thread=1 connection=1 inode=1\n"
+		     "4 sync-end process=1 thread=1 connection=1 inode=1 begin=3\n"
+		     "5 dirsync-begin process=1 thread=1 connection=1 name=\"/d\"\n"
+		     "6 dirsync-end process=1 thread=1 connection=1 name=\"/d\" begin=5\n"
+		     "7 write process=1 thread=1 connection=1 inode=2 offset=0 size=1 data=58\n"
+		     "8 sync-begin process=1 thread=1 connection=1 inode=2 data-only\n"
+		     "9 sync-end process=1 thread=1 connection=1 inode=2 begin=8 failed\n"
+		     "10 sync-begin process=1 thread=1 connection=1 inode=2 data-only\n"
+		     "11 sync-end process=1 thread=1 connection=1 inode=2 begin=10\n"
+		     "12 dirsync-begin process=1 thread=1 connection=1 name=\"/d\"\n"
+		     "13 dirsync-end process=1 thread=1 connection=1 name=\"/d\" begin=12 failed\n"
+		     "14 dirsync-begin process=1 thread=1 connection=1 name=\"/d\"\n"
+		     "15 dirsync-end process=1 thread=1 connection=1 name=\"/d\" begin=14\n"
+		     "end operations=15\n");
+	disk_record(d, NULL);
+	trace_free(t);
+	disk_free(d);
+}
+
+/* A rename replaces the file of the new name, which lives on for who has it open, keeps the order
+ * of names, and is recorded; of a file onto itself it is nothing. */
+static void test_rename(void **state)
+{
+	struct disk *d = disk_create();
+	struct storage *s = disk_storage(d);
+	struct trace *t = trace_create(device, "test");
+
+	(void)state;
+	disk_put(d, "/a", "A", 1);
+	disk_put(d, "/b", "B", 1);
+	disk_put(d, "/c", "C", 1);
+	disk_record(d, t);
+	uint32_t a = must_open(s, "/a"), c = must_open(s, "/c");
+	assert_int_equal(disk_rename(d, "/x", "/a"), -ENOENT);
+	assert_int_equal(disk_rename(d, "/a", "/a"), 0);
+	assert_int_equal(disk_rename(d, "/a", "/c"), 0);
+	assert_files(d, "/b=B;/c=A;");
+	assert_int_equal(must_open(s, "/c"), a);
+	assert_content(s, c, "C", 1);
+	assert_int_equal(disk_rename(d, "/c", "/a"), 0);
+	assert_files(d, "/a=A;/b=B;");
+	assert_int_equal(disk_rename(d, "/a", "/z"), 0);
+	write_text(s, a, 1, "z");
+	assert_files(d, "/b=B;/z=Az;");
+	assert_trace(t, "trace 1 sector=4096 characteristics=0x0 producer=\"test\"\n"
+			"base inode=1 name=\"/a\" size=1 data=41\n"
+			"base inode=2 name=\"/b\" size=1 data=42\n"
+			"base inode=3 name=\"/c\" size=1 data=43\n"
+			"1 rename process=1 thread=1 connection=1 name=\"/a\" to=\"/c\"\n"
+			"2 rename process=1 thread=1 connection=1 name=\"/c\" to=\"/a\"\n"
+			"3 rename process=1 thread=1 connection=1 name=\"/a\" to=\"/z\"\n"
+			"4 write process=1 thread=1 connection=1 inode=1 offset=1 size=1 data=7a\n"
+			"end operations=4\n");
+	disk_record(d, NULL);
+	trace_free(t);
+	disk_free(d);
+}
+
 static void test_free_null(void **state)
 {
 	(void)state;
@@ -274,7 +369,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_content), cmocka_unit_test(test_size_limit),
 	    cmocka_unit_test(test_names),   cmocka_unit_test(test_put_each_clear),
-	    cmocka_unit_test(test_record),  cmocka_unit_test(test_free_null),
+	    cmocka_unit_test(test_record),  cmocka_unit_test(test_fail_sync),
+	    cmocka_unit_test(test_rename),  cmocka_unit_test(test_free_null),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

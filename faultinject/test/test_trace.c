@@ -288,6 +288,7 @@ static struct op random_op(struct prng *r, struct trace *t, uint8_t *data, uint6
 		op.offset = 1 + prng_below(r, t->op_count);
 		op.inode = trace_at(t, op.offset)->inode;
 		op.name = trace_at(t, op.offset)->name;
+		op.flags = prng_below(r, 2) == 0 ? OP_SYNC_FAILED : 0;
 	}
 	return op;
 }

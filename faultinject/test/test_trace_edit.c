@@ -50,7 +50,9 @@ static struct trace *make(uint64_t *ret_first_sync)
 	(void)append(t, (struct op){.kind = OP_DIRSYNC_END, .name = d, .offset = begin});
 	(void)append(t, (struct op){.kind = OP_TRUNCATE, .inode = first, .size = 4});
 	begin = append(t, (struct op){.kind = OP_SYNC_BEGIN, .inode = first});
-	(void)append(t, (struct op){.kind = OP_SYNC_END, .inode = first, .offset = begin});
+	(void)append(
+	    t, (struct op){
+		   .kind = OP_SYNC_END, .flags = OP_SYNC_FAILED, .inode = first, .offset = begin});
 	return t;
 }
 
@@ -74,6 +76,7 @@ static void test_without_sync(void **state)
 			    positions[p] != sync - 1);
 		last = positions[p];
 		assert_int_equal(now->kind, then->kind);
+		assert_int_equal(now->flags, then->flags);
 		assert_int_equal(now->inode, then->inode);
 		assert_int_equal(now->name, then->name);
 		assert_int_equal(now->size, then->size);

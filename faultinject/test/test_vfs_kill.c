@@ -2,6 +2,7 @@
  * nothing otherwise. Whatever is killed is a forked child. */
 #include "faultinject/vfs_kill.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -298,13 +299,52 @@ static void test_pass_through(void **state)
 	assert_int_equal(sqlite3_vfs_register(before, 1), SQLITE_OK);
 }
 
+/* Operations of several threads each have a number: none is lost, so that a plan is carried out. */
+enum { THREADS = 4, WRITES = 20000 };
+
+static void *write_much(void *path)
+{
+	sqlite3_vfs *vfs = sqlite3_vfs_find(FI_VFS_KILL_NAME);
+	sqlite3_file *f = calloc(1, (size_t)vfs->szOsFile);
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MAIN_DB;
+	int rc = vfs->xOpen(vfs, path, f, flags, NULL);
+
+	for (int i = 0; i < WRITES && rc == SQLITE_OK; i++)
+		rc = f->pMethods->xWrite(f, "x", 1, 0);
+	if (f->pMethods != NULL)
+		(void)f->pMethods->xClose(f);
+	free(f);
+	return rc == SQLITE_OK ? path : NULL;
+}
+
+static void test_threads(void **state)
+{
+	struct err err = ERR_INIT;
+	pthread_t threads[THREADS];
+	char paths[THREADS][96] = {{0}};
+
+	(void)state;
+	assert_int_equal(fi_vfs_kill_register(&err), 0);
+	fi_vfs_kill_arm((struct fi_kill_plan){.moment = FI_KILL_NEVER});
+	for (int i = 0; i < THREADS; i++) {
+		snprintf(paths[i], sizeof paths[i], "%s/thread-%d", folder, i);
+		assert_int_equal(pthread_create(&threads[i], NULL, write_much, paths[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		void *done;
+		assert_int_equal(pthread_join(threads[i], &done), 0);
+		assert_non_null(done);
+		(void)unlink(paths[i]);
+	}
+	assert_int_equal(fi_vfs_kill_counts().operations, THREADS * (WRITES + 2));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_exactly_there),
-	    cmocka_unit_test(test_every_operation),
-	    cmocka_unit_test(test_register_and_arm),
-	    cmocka_unit_test(test_pass_through),
+	    cmocka_unit_test(test_exactly_there),    cmocka_unit_test(test_every_operation),
+	    cmocka_unit_test(test_register_and_arm), cmocka_unit_test(test_pass_through),
+	    cmocka_unit_test(test_threads),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

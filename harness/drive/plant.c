@@ -16,6 +16,13 @@ static const struct defect defects[] = {
      true},
     {"size-later", "store", "the sizes of a batch are written by a second transaction", "invariant",
      true},
+    {"count-later", "store", "a message is counted by a transaction of its own", "invariant", true},
+    {"blob-count-later", "store", "a reference to a blob is counted before it is made", "invariant",
+     true},
+    {"file-never-synced", "store", "log files and backups are renamed without having been synced",
+     "invariant", true},
+    {"folder-never-synced", "store", "the folder of log files and backups is never synced",
+     "invariant", true},
     {"migration-outside-transaction", "store",
      "the statements of a migration and its version row commit one by one", "schema", true},
     {"version-row-before-ddl", "store", "the version row commits before what it stands for",
@@ -187,7 +194,7 @@ static bool choose_commit_sync(const struct trace *t, struct choice_of_ops *c)
 
 	for (uint64_t p = 1; p <= t->op_count; p++) {
 		const struct op *op = trace_at(t, p);
-		if (op->kind == OP_SYNC_END || op->kind == OP_DIRSYNC_END)
+		if (op_is_sync(op))
 			sync = op->kind == OP_SYNC_END && c->is_log[op->inode] ? p : 0;
 		if (op->kind != OP_ACK || sync == 0)
 			continue;

@@ -141,67 +141,67 @@ static void write_sectors(struct enumeration *e, struct sector_set *sets, const 
 			sets[s].hole = hole;
 		if (bad != NULL)
 			add_content(e, &sets[s], bad);
-		if (e->model->size_after_data && size != old && survived && begin >= blocks)
+		if (e->model->size_after_data && size != old && survived && begin >= blocks &&
+		    !enumerate_content_failed(e, p))
 			sets[s] = (struct sector_set){.based = true, .closed = sets[s].closed};
 		add_content(e, &sets[s], live + begin);
 	}
 }
 
-/* Keeps book of the sectors that were written since they were last dropped. */
-static void touch_sectors(const struct enumeration *e, bool *touched, const struct op *op,
-			  uint64_t old)
+/* D8: the operation is durable, and of the sectors that it changed nothing older is possible. */
+static void keep_sectors(struct enumeration *e, struct sector_set *sets, const struct op *op,
+			 const uint8_t *live, uint64_t old)
 {
-	uint64_t end = op->offset + op->size;
+	uint64_t end = op->kind == OP_WRITE ? op->offset + op->size : old;
+	uint64_t from = op->kind == OP_WRITE ? op->offset : op->size;
 
-	for (uint64_t s = op->offset / e->ss; op->kind == OP_WRITE && s * e->ss < end; s++)
-		touched[s] = true;
-	for (uint64_t s = end / e->ss; op->kind == OP_TRUNCATE && end < old && s * e->ss < old; s++)
-		touched[s] = s * e->ss < end;
+	for (uint64_t s = from / e->ss; s * e->ss < end && from < end; s++) {
+		sets[s] = (struct sector_set){0};
+		if (op->kind == OP_TRUNCATE && s * e->ss >= op->size)
+			continue; /* dropped */
+		add_content(e, &sets[s], live + s * e->ss);
+		sets[s].based = true;
+	}
 }
 
 /* Replays a file's operations and chooses which prefix of its pending changes of size survives and
  * what each sector holds. The content lives in the arena. */
 static uint8_t *choose_file(struct enumeration *e, uint32_t inode, uint64_t *ret_size)
 {
-	uint64_t d = enumerate_data_durable(e, inode, e->position), size = 0;
-	uint64_t meta = enumerate_meta_durable(e, inode, e->position);
+	uint64_t meta = enumerate_meta_durable(e, inode, e->position), size = 0;
 	uint8_t *live = enumerate_zeros(&e->arena, e->sectors, e->ss);
 	struct sector_set *sets = enumerate_zeros(&e->arena, e->sectors, sizeof *sets);
-	bool *touched = enumerate_zeros(&e->arena, e->sectors, sizeof *touched);
 	bool alive = true;
 
 	for (size_t i = 0; i < e->t->base_count; i++)
 		if (e->t->base[i].inode == inode && e->t->base[i].data != NULL) {
 			size = e->t->base[i].size;
 			memcpy(live, e->t->base[i].data, size);
-			for (size_t s = 0; s * e->ss < size; s++)
-				touched[s] = true;
+			for (size_t s = 0; s * e->ss < size; s++) {
+				add_content(e, &sets[s], live + s * e->ss);
+				sets[s].based = true;
+			}
 		}
 	*ret_size = size;
-	for (uint64_t p = 0; p <= e->position; p++) {
-		const struct op *op = p == 0 ? NULL : trace_at(e->t, p);
-		if (op != NULL && op->inode == inode && enumerate_is_content(op)) {
-			uint64_t end = op->offset + op->size, old = size;
-			size = op->kind == OP_TRUNCATE || end > size ? end : size;
-			bool pending = p > meta && size != old;
-			alive = alive && (!pending || choice_next(&e->choice, 2, p) == 0);
-			*ret_size = alive ? size : *ret_size;
-			touch_sectors(e, touched, op, old);
-			if (op->kind == OP_WRITE)
-				memcpy(live + op->offset, op->data, op->size);
-			else if (end < old)
-				memset(live + end, 0, old - end);
-			if (p > d && op->kind == OP_TRUNCATE && end < old)
-				cut_sectors(e, sets, live, old, end, alive);
-			if (p > d && op->kind == OP_WRITE)
-				write_sectors(e, sets, op, p, live, old, size, alive);
-		}
-		for (size_t s = 0; p == d && s * e->ss < size; s++) {
-			if (!touched[s])
-				continue;
-			add_content(e, &sets[s], live + s * e->ss);
-			sets[s].based = true;
-		}
+	for (uint64_t p = 1; p <= e->position; p++) {
+		const struct op *op = trace_at(e->t, p);
+		if (op->inode != inode || !enumerate_is_content(op))
+			continue;
+		uint64_t end = op->offset + op->size, old = size;
+		size = op->kind == OP_TRUNCATE || end > size ? end : size;
+		bool pending = p > meta && size != old;
+		alive = alive && (!pending || choice_next(&e->choice, 2, p) == 0);
+		*ret_size = alive ? size : *ret_size;
+		if (op->kind == OP_WRITE)
+			memcpy(live + op->offset, op->data, op->size);
+		else if (end < old)
+			memset(live + end, 0, old - end);
+		if (enumerate_content_kept(e, p))
+			keep_sectors(e, sets, op, live, old);
+		else if (op->kind == OP_TRUNCATE && end < old)
+			cut_sectors(e, sets, live, old, end, alive);
+		else if (op->kind == OP_WRITE)
+			write_sectors(e, sets, op, p, live, old, size, alive);
 	}
 	for (size_t s = 0; s * e->ss < *ret_size; s++) {
 		const struct content *c = sets[s].newest;
@@ -287,7 +287,8 @@ int enumerate_states(const struct trace *t, const struct model *model, uint64_t 
 	/* D8: behind a barrier the disk may be any that there was right before one. */
 	for (uint64_t p = 1; p <= position && rc == 0 && model->fsync == MODEL_FSYNC_BARRIER; p++) {
 		e.position = p - 1;
-		if (trace_at(t, p)->kind == OP_SYNC_END || trace_at(t, p)->kind == OP_DIRSYNC_END)
+		if (!enumerate_is_failed(trace_at(t, p)) &&
+		    (trace_at(t, p)->kind == OP_SYNC_END || trace_at(t, p)->kind == OP_DIRSYNC_END))
 			rc = enumerate_position(&e, max, visit, ctx, ret_count, err);
 	}
 	e.position = position;

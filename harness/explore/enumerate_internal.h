@@ -44,6 +44,13 @@ void enumerate_facts_release(struct enumeration *e);
 /* D8: content, and size, of this file that precedes the result is durable at `position`. */
 uint64_t enumerate_data_durable(const struct enumeration *e, uint32_t inode, uint64_t position);
 uint64_t enumerate_meta_durable(const struct enumeration *e, uint32_t inode, uint64_t position);
+/* D8: a sync that ended by the crash has put the content that the operation at `p` wrote on the
+ * disk: one that began after it, and before whose end no failing sync had begun after it. */
+bool enumerate_content_kept(const struct enumeration *e, uint64_t p);
+/* D8: it is not kept, and a sync that began since has failed. */
+bool enumerate_content_failed(const struct enumeration *e, uint64_t p);
+/* Is the operation the end of a sync that failed? */
+bool enumerate_is_failed(const struct op *op);
 /* D7: the name operation at `p` is durable at the crash. */
 bool enumerate_name_durable(const struct enumeration *e, uint64_t p);
 /* D6: what a sector that was first written at `p` shows when that is lost; in the state's arena.

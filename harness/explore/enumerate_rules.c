@@ -26,12 +26,19 @@ void enumerate_names_of(const struct op *op, uint32_t ret_names[2])
 	ret_names[1] = op->kind == OP_RENAME || op->kind == OP_LINK ? op->name2 : 0;
 }
 
+bool enumerate_is_failed(const struct op *op)
+{
+	return (op->flags & OP_SYNC_FAILED) != 0;
+}
+
 /* Is the operation the end of a sync of this file or, with inode 0, of the directory of `name`? */
 static bool ends_sync(const struct enumeration *e, const struct op *op, uint32_t inode,
 		      uint32_t name)
 {
 	char directory[TRACE_NAME_MAX + 1];
 
+	if (enumerate_is_failed(op))
+		return false;
 	if (inode != 0)
 		return op->kind == OP_SYNC_END && op->inode == inode;
 	trace_dirname(e->t->names[name], directory, sizeof directory);
@@ -56,6 +63,36 @@ static uint64_t synced(const struct enumeration *e, uint32_t inode, uint32_t nam
 uint64_t enumerate_data_durable(const struct enumeration *e, uint32_t inode, uint64_t position)
 {
 	return synced(e, inode, 0, false, position);
+}
+
+/* Did a sync of the file that failed begin after `p` and before `until`? */
+static bool failed_between(const struct enumeration *e, uint32_t inode, uint64_t p, uint64_t until)
+{
+	for (uint64_t f = p + 1; f <= e->t->op_count && e->model->fsync != MODEL_FSYNC_LIES; f++) {
+		const struct op *op = trace_at(e->t, f);
+		if (op->kind == OP_SYNC_END && op->inode == inode && enumerate_is_failed(op) &&
+		    op->offset > p && op->offset < until)
+			return true;
+	}
+	return false;
+}
+
+bool enumerate_content_kept(const struct enumeration *e, uint64_t p)
+{
+	uint32_t inode = trace_at(e->t, p)->inode;
+
+	for (uint64_t s = p; s <= e->position && e->model->fsync != MODEL_FSYNC_LIES; s++) {
+		const struct op *op = trace_at(e->t, s);
+		if (ends_sync(e, op, inode, 0) && op->offset > p && !failed_between(e, inode, p, s))
+			return true;
+	}
+	return false;
+}
+
+bool enumerate_content_failed(const struct enumeration *e, uint64_t p)
+{
+	return !enumerate_content_kept(e, p) &&
+	       failed_between(e, trace_at(e->t, p)->inode, p, e->position + 1);
 }
 
 uint64_t enumerate_meta_durable(const struct enumeration *e, uint32_t inode, uint64_t position)
@@ -201,8 +238,8 @@ void enumerate_facts(struct enumeration *e)
 			e->resized[p] = images[op->inode].size != old;
 		}
 		if ((op->kind == OP_SYNC_END || op->kind == OP_DIRSYNC_END) &&
-		    e->model->fsync != MODEL_FSYNC_LIES && is_commit(e, op) &&
-		    op->offset > e->commits[p])
+		    !enumerate_is_failed(op) && e->model->fsync != MODEL_FSYNC_LIES &&
+		    is_commit(e, op) && op->offset > e->commits[p])
 			e->commits[p] = op->offset;
 		enumerate_names_of(op, of);
 		if (of[0] + of[1] == 0)

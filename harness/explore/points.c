@@ -56,11 +56,6 @@ static void process_crash_points(const struct trace_index *ix, const struct mode
 	add_point(list, t->op_count, SIZE_MAX);
 }
 
-static bool is_sync_end(const struct op *op)
-{
-	return op->kind == OP_SYNC_END || op->kind == OP_DIRSYNC_END;
-}
-
 static void power_loss_points(const struct trace_index *ix, const struct model *model,
 			      const uint64_t *extra, size_t extra_count, struct point_list *list)
 {
@@ -73,9 +68,9 @@ static void power_loss_points(const struct trace_index *ix, const struct model *
 	for (uint64_t p = 0; p <= t->op_count; p++) {
 		/* Under a barrier every sync ends a stretch: the disk may stay behind it (D8). */
 		bool barrier =
-		    p > 0 && model->fsync == MODEL_FSYNC_BARRIER && is_sync_end(trace_at(t, p));
+		    p > 0 && model->fsync == MODEL_FSYNC_BARRIER && op_is_sync(trace_at(t, p));
 		if (p > 0 && (barrier || changes_disk(ix, model, p))) {
-			if (wanted || is_sync_end(trace_at(t, p)))
+			if (wanted || op_is_sync(trace_at(t, p)))
 				add_point(list, p - 1, SIZE_MAX);
 			wanted = false;
 		}
@@ -108,7 +103,7 @@ void explore_points(const struct trace_index *ix, const struct model *model, con
 		 * long as that is not so, the disk is one of those right before the barrier,
 		 * however much later the crash comes. */
 		if (model->fsync == MODEL_FSYNC_BARRIER && point->position < ix->trace->op_count &&
-		    is_sync_end(trace_at(ix->trace, point->position + 1)))
+		    op_is_sync(trace_at(ix->trace, point->position + 1)))
 			ret->items[i].promise_count = list.count - i;
 	}
 }

@@ -374,10 +374,13 @@ static void truncated(struct scan *s, const struct op *op)
 
 /* ---- the pass ---- */
 
-static void sync_ended(struct syncs *syncs, uint64_t begin)
+/* One that failed orders nothing, and is passed over as if it were not there. */
+static void sync_ended(struct syncs *syncs, const struct op *op)
 {
-	if (syncs->durable < begin)
-		syncs->durable = begin;
+	if (op_is_sync(op) && syncs->durable < op->offset)
+		syncs->durable = op->offset;
+	if (!op_is_sync(op) && syncs->begun == op->offset)
+		syncs->begun = 0;
 }
 
 static void step(struct scan *s, const struct op *op)
@@ -399,13 +402,13 @@ static void step(struct scan *s, const struct op *op)
 		s->files[op->inode].syncs.begun = s->position;
 		break;
 	case OP_SYNC_END:
-		sync_ended(&s->files[op->inode].syncs, op->offset);
+		sync_ended(&s->files[op->inode].syncs, op);
 		break;
 	case OP_DIRSYNC_BEGIN:
 		s->directories[op->name].begun = s->position;
 		break;
 	case OP_DIRSYNC_END:
-		sync_ended(&s->directories[op->name], op->offset);
+		sync_ended(&s->directories[op->name], op);
 		break;
 	case OP_RENAME:
 		renamed(s, op);

@@ -5,14 +5,12 @@
  * between them, with both sector sizes. Operations that SQLite never
  * makes are in harness/explore/test/test_random_traces.c.
  */
-#include "harness/drive/examine.h"
+#include "harness/drive/test/equivalence_help.h"
 
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
-#include "faultinject/disk.h"
 #include "faultinject/vfs.h"
 #include "harness/drive/record.h"
-#include "harness/explore/enumerate.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,224 +19,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-/* ---- sets of outcomes ---------------------------------------------------------------------- */
-
-struct outcome {
-	uint64_t id;
-	enum grade worst;
-};
-
-struct outcome_set {
-	struct outcome *items;
-	size_t count, cap;
-};
-
-static void add_outcome(struct outcome_set *set, uint64_t id, enum grade grade)
-{
-	for (size_t i = 0; i < set->count; i++) {
-		if (set->items[i].id == id) {
-			if (grade < set->items[i].worst)
-				set->items[i].worst = grade;
-			return;
-		}
-	}
-	set->items = xgrow(set->items, set->count, &set->cap, sizeof *set->items);
-	set->items[set->count++] = (struct outcome){id, grade};
-}
-
-/* Every outcome of `a` is in `b` with a grade at least as bad. */
-static bool contains(const struct outcome_set *b, const struct outcome_set *a, bool same_grade)
-{
-	for (size_t i = 0; i < a->count; i++) {
-		bool found = false;
-		for (size_t k = 0; k < b->count && !found; k++)
-			found = a->items[i].id == b->items[k].id &&
-				(!same_grade || a->items[i].worst == b->items[k].worst);
-		if (!found)
-			return false;
-	}
-	return true;
-}
-
-static void assert_equal(const struct outcome_set *lazy, const struct outcome_set *brute,
-			 const char *what, uint64_t position)
-{
-	if (contains(lazy, brute, true) && contains(brute, lazy, true))
-		return;
-	fail_msg("%s, position %llu: explorer found %zu outcomes, enumerator %zu, and they differ",
-		 what, (unsigned long long)position, lazy->count, brute->count);
-}
-
-/* ---- SQLite workloads ---------------------------------------------------------------------- */
-
-struct lazy_ctx {
-	struct examiner *examiner;
-	struct outcome_set set;
-};
-
-/* Goes on after a corrupt state: the enumerator does, too. */
-static int examine_all(void *ctx, const struct explore_point *point, struct crashdisk *disk,
-		       const struct choice *choice, enum explore_next *ret_next, struct err *err)
-{
-	struct lazy_ctx *lazy = ctx;
-	int rc = examiner_examine(lazy->examiner, point, disk, choice, ret_next, err);
-	struct examined x = examiner_last(lazy->examiner);
-
-	*ret_next = EXPLORE_GO;
-	if (rc == 0)
-		add_outcome(&lazy->set, x.outcome, x.grade);
-	return rc;
-}
-
-struct brute_ctx {
-	struct examiner *examiner;
-	struct disk *disk;
-	uint64_t position;
-	uint64_t promise;
-	struct outcome_set set;
-};
-
-static int visit(void *ctx, const struct enumerate_file *files, size_t count, struct err *err)
-{
-	struct brute_ctx *brute = ctx;
-	uint64_t outcome, lost;
-	enum grade grade;
-
-	disk_clear(brute->disk);
-	for (size_t i = 0; i < count; i++)
-		disk_put(brute->disk, files[i].path, files[i].data, files[i].size);
-	int rc =
-	    examiner_examine_storage(brute->examiner, disk_storage(brute->disk), brute->position,
-				     brute->position, &outcome, &grade, &lost, err);
-	if (rc == 0)
-		add_outcome(&brute->set, outcome, grade);
-	return rc;
-}
-
-enum { STATES_MAX = 10000 }; /* crash points with more are left to those with fewer */
-
-static bool is_sync_end(const struct trace *t, uint64_t position)
-{
-	return position > 0 && (trace_at(t, position)->kind == OP_SYNC_END ||
-				trace_at(t, position)->kind == OP_DIRSYNC_END);
-}
-
-/* Explores all that a crash at `p` can leave: the disk of `p`, and behind a barrier those right
- * before each sync that had ended by then. */
-static void explore_position(const struct trace *t, const struct trace_index *ix,
-			     const struct model *model, uint64_t p, struct lazy_ctx *lazy,
-			     uint64_t states, const char *what)
-{
-	struct explore_callbacks callbacks = {.examine = examine_all, .ctx = lazy};
-	struct err err = ERR_INIT;
-	mpz_t sum;
-
-	mpz_init(sum);
-	for (uint64_t disk = 0; disk <= p; disk++) {
-		struct explore_point point = {
-		    .position = disk, .cut_bytes = SIZE_MAX, .promises = &p, .promise_count = 1};
-		struct explore_stats stats;
-		if (disk != p && !(model->fsync == MODEL_FSYNC_BARRIER && is_sync_end(t, disk + 1)))
-			continue;
-		explore_stats_init(&stats);
-		if (explore(ix, model, &point, 1, &callbacks, &stats, &err) != 0)
-			fail_msg("%s: %s", what, err.message);
-		assert_true(stats.exhaustive);
-		mpz_add(sum, sum, stats.states);
-		explore_stats_release(&stats);
-	}
-	assert_true(mpz_cmp_ui(sum, states) == 0);
-	mpz_clear(sum);
-}
-
-/* The disk that the enumerator shows belongs to an earlier position behind a barrier, and the PRNG
- * of the boot is a function of that position; SQLite draws from it only for what no outcome shows.
- */
-static int enumerate_at(const struct trace *t, const struct model *model, uint64_t p,
-			struct brute_ctx *b, uint64_t *ret_count, struct err *err)
-{
-	b->position = b->promise = p;
-	return enumerate_states(t, model, p, STATES_MAX, visit, b, ret_count, err);
-}
-
-static void add_all(struct outcome_set *to, const struct outcome_set *from)
-{
-	for (size_t k = 0; k < from->count; k++)
-		add_outcome(to, from->items[k].id, from->items[k].worst);
-}
-
-/* Compares both at every crash point, and brute force at every position in between against the
- * crash points. Returns how many states brute force recovered. */
-static uint64_t compare(const struct subject *subject, const struct trace *t,
-			const struct model *model, bool every_position)
-{
-	struct err err = ERR_INIT;
-	struct trace_index *ix;
-	struct examiner *lazy, *brute;
-	struct explore_points points;
-	uint64_t *extra, states = 0;
-	size_t extra_count, compared = 0;
-	struct outcome_set all_lazy = {0}, all_brute = {0};
-
-	assert_int_equal(trace_index_build(t, model, &ix, &err), 0);
-	assert_int_equal(examiner_create(subject, ix, false, &lazy, &err), 0);
-	assert_int_equal(examiner_create(subject, ix, false, &brute, &err), 0);
-	history_points(examiner_history(lazy), &extra, &extra_count);
-	explore_points(ix, model, extra, extra_count, &points);
-	for (size_t i = 0; i < points.count; i++) {
-		struct lazy_ctx l = {.examiner = lazy};
-		struct brute_ctx b = {.examiner = brute, .disk = disk_create()};
-		uint64_t n, p = points.items[i].position;
-		int rc = enumerate_at(t, model, p, &b, &n, &err);
-		if (rc == 0) {
-			explore_position(t, ix, model, p, &l, n, subject->id);
-			assert_equal(&l.set, &b.set, subject->id, p);
-			states += n;
-			compared++;
-		} else {
-			assert_int_equal(rc, ERR_LIMIT);
-		}
-		add_all(&all_lazy, &l.set);
-		add_all(&all_brute, &b.set);
-		free(l.set.items);
-		free(b.set.items);
-		disk_free(b.disk);
-	}
-	/* Crash points cover what lies between them. Only meaningful when none was too large. */
-	for (uint64_t p = 0; every_position && compared == points.count && p <= t->op_count; p++) {
-		struct brute_ctx b = {.examiner = brute, .disk = disk_create()};
-		uint64_t n;
-		assert_int_equal(enumerate_at(t, model, p, &b, &n, &err), 0);
-		add_all(&all_brute, &b.set);
-		states += n;
-		free(b.set.items);
-		disk_free(b.disk);
-	}
-	if (every_position && compared == points.count)
-		assert_equal(&all_lazy, &all_brute, subject->id, UINT64_MAX);
-	/* The crash points as they are, each with the promises that its states are held against. */
-	if (compared == points.count) {
-		struct lazy_ctx whole = {.examiner = lazy};
-		struct explore_callbacks callbacks = {.examine = examine_all, .ctx = &whole};
-		struct explore_stats stats;
-		explore_stats_init(&stats);
-		if (explore(ix, model, points.items, points.count, &callbacks, &stats, &err) != 0)
-			fail_msg("%s: %s", subject->id, err.message);
-		assert_equal(&whole.set, &all_brute, subject->id, UINT64_MAX);
-		explore_stats_release(&stats);
-		free(whole.set.items);
-	}
-	assert_true(compared > 0);
-	free(all_lazy.items);
-	free(all_brute.items);
-	free(extra);
-	explore_points_release(&points);
-	examiner_free(lazy);
-	examiner_free(brute);
-	trace_index_free(ix);
-	return states;
-}
 
 /* `model` by name, with `sector` over its own. */
 static struct model model_of(const char *name, uint32_t sector)
@@ -263,7 +43,7 @@ static int examine_again(void *ctx, const struct explore_point *point, struct cr
 
 	*ret_next = EXPLORE_GO;
 	if (rc == 0 && point->again.happened)
-		add_outcome(&lazy->set, x.outcome, x.grade);
+		outcome_add(&lazy->set, x.outcome, x.grade);
 	return rc;
 }
 
@@ -291,7 +71,7 @@ static int visit_again(void *ctx, const struct enumerate_file *files, size_t cou
 	struct again_ctx *a = ctx;
 
 	a->states++;
-	return visit(&a->brute, files, count, err);
+	return brute_visit(&a->brute, files, count, err);
 }
 
 static bool is_lock(const struct op *op)
@@ -320,7 +100,8 @@ static int visit_first(void *ctx, const struct enumerate_file *files, size_t cou
 	for (uint64_t p = 0; p <= t->op_count && did && rc == 0; p++) {
 		uint64_t n;
 		if (p == 0 || !is_lock(trace_at(t, p)))
-			rc = enumerate_states(t, a->model, p, STATES_MAX, visit_again, a, &n, err);
+			rc = enumerate_states(t, a->model, p, EQUIVALENCE_STATES_MAX, visit_again,
+					      a, &n, err);
 	}
 	disk_free(disk);
 	trace_free(t);
@@ -367,7 +148,7 @@ static uint64_t compare_again(const struct subject *subject, const struct trace 
 			if (explore(ix, model, &point, 1, &callbacks, &stats, &err) != 0)
 				fail_msg("%s: %s", subject->id, err.message);
 			assert_true(stats.exhaustive);
-			assert_equal(&l.set, &a.brute.set, subject->id, p);
+			outcomes_assert_equal(&l.set, &a.brute.set, subject->id, p);
 			states += a.states;
 		} else {
 			assert_int_equal(rc, ERR_LIMIT);
@@ -407,7 +188,7 @@ static uint64_t compare_cases(const char *text, struct model model, bool every_p
 			fail_msg("%s", err.message);
 		assert_null(skip);
 		states += again ? compare_again(subject, t, &model)
-				: compare(subject, t, &model, every_position);
+				: equivalence_compare(subject, t, &model, every_position);
 		trace_free(t);
 		subject_free(subject);
 	}

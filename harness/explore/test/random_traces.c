@@ -74,7 +74,13 @@ static void make_sync(struct maker *m, uint32_t inode, uint32_t directory)
 		make_op(m);
 		m->syncing = false;
 	}
+	/* After a failure the sync is often called again, which is where it matters. */
+	bool failed = prng_below(&m->r, 4) == 0;
+	if (failed)
+		op.flags = OP_SYNC_FAILED;
 	append(m, op);
+	if (failed && prng_below(&m->r, 2) == 0)
+		make_sync(m, inode, directory);
 }
 
 static void make_op(struct maker *m)

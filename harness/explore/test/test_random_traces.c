@@ -67,9 +67,7 @@ static void explore_position(const struct trace *t, const struct trace_index *ix
 	mpz_init(sum);
 	for (uint64_t disk = 0; disk <= p; disk++) {
 		bool boundary = disk < t->op_count && model->fsync == MODEL_FSYNC_BARRIER &&
-				disk < p &&
-				(trace_at(t, disk + 1)->kind == OP_SYNC_END ||
-				 trace_at(t, disk + 1)->kind == OP_DIRSYNC_END);
+				disk < p && op_is_sync(trace_at(t, disk + 1));
 		struct explore_point point = {
 		    .position = disk, .cut_bytes = SIZE_MAX, .promises = &p, .promise_count = 1};
 		struct explore_stats stats;

@@ -161,10 +161,11 @@ struct copy {
 	uint64_t *moved; /* [op_count + 1]: new positions */
 };
 
-static void append(struct copy *c, const struct trace *t, uint64_t p)
+static void append(struct copy *c, const struct trace *t, uint64_t p, uint8_t flags)
 {
 	struct op op = *trace_at(t, p);
 
+	op.flags |= flags;
 	if (op.kind == OP_SYNC_END || op.kind == OP_DIRSYNC_END)
 		op.offset = c->moved[op.offset];
 	c->moved[p] = trace_append(c->t, &op);
@@ -188,13 +189,13 @@ struct trace *rig_change(const struct trace *t, uint64_t end, enum rig_change ch
 			       t->base[i].size);
 	for (uint64_t p = 1; p <= t->op_count; p++) {
 		if (change == RIG_BEGIN_AT && p == at)
-			append(&c, t, begin);
+			append(&c, t, begin, 0);
 		if (!(change == RIG_DROP && (p == begin || p == end)) &&
 		    !(change == RIG_BEGIN_AT && p == begin) &&
 		    !(change == RIG_END_AFTER && p == end))
-			append(&c, t, p);
+			append(&c, t, p, change == RIG_FAIL && p == end ? OP_SYNC_FAILED : 0);
 		if (change == RIG_END_AFTER && p == at)
-			append(&c, t, end);
+			append(&c, t, end, 0);
 	}
 	free(c.moved);
 	return c.t;

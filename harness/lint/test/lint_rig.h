@@ -25,6 +25,7 @@ struct trace *rig_recover(const struct trace *t, uint64_t position, const char *
 /* What a copy of a trace does otherwise. */
 enum rig_change {
 	RIG_DROP,      /* the sync that ends at `end` */
+	RIG_FAIL,      /* ... fails */
 	RIG_BEGIN_AT,  /* ... begins just before operation `at` instead, at <= its begin */
 	RIG_END_AFTER, /* ... ends just after operation `at` instead, at >= its end */
 };

@@ -124,6 +124,11 @@ static void test_each_sync(void **state)
 			struct trace *without = rig_change(t, end, RIG_DROP, 0);
 			size_t fresh =
 			    check_findings(without, &before, trace_at(t, end)->offset, seen);
+			/* One that failed is not there, either. */
+			struct trace *failed = rig_change(t, end, RIG_FAIL, 0);
+			assert_int_equal(
+			    check_findings(failed, &before, trace_at(t, end)->offset, seen), fresh);
+			trace_free(failed);
 			syncs++;
 			if (!has_work(t, end))
 				assert_int_equal(fresh, 0);
