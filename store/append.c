@@ -1,10 +1,10 @@
 /*
  * append.c: events into the store, all of a batch or nothing.
  *
- * One transaction per call: BEGIN IMMEDIATE, so that everything read afterwards (the next seq, each
- * server's last position) stays true until COMMIT, and no lock has to be upgraded half way. The
- * seqs are handed out here and not by SQLite, so that a batch can say before its first row which
- * seqs it consists of.
+ * One transaction per call, or a part of one (transaction.c): BEGIN IMMEDIATE, so that everything
+ * read afterwards (the next seq, each server's last position) stays true until COMMIT, and no lock
+ * has to be upgraded half way. The seqs are handed out here and not by SQLite, so that a batch can
+ * say before its first row which seqs it consists of.
  *
  * It does not wait for others' transactions beyond the busy timeout, and does not retry.
  */
@@ -13,12 +13,13 @@
 
 #include "store/internal.h"
 
-static enum store_code offender(struct store_error *err, enum store_code code, int sqlite_code,
+static enum store_code offender(const struct store *store, struct store_error *err,
+				enum store_code code, int sqlite_code,
 				const struct store_event *event, size_t index)
 {
-	store_error_set(err, code, sqlite_code,
-			"event %zu of the batch ('%s', position %" PRId64 " of '%s'): %s", index,
-			event->event_id, event->position, event->server_id, store_code_text(code));
+	store_error_at(err, store, code, sqlite_code,
+		       "event %zu of the batch ('%s', position %" PRId64 " of '%s'): %s", index,
+		       event->event_id, event->position, event->server_id, store_code_text(code));
 	if (err)
 		err->index = index;
 	return code;
@@ -42,65 +43,93 @@ static int bind_text(sqlite3_stmt *stmt, int parameter, const char *text)
 	return sqlite3_bind_text(stmt, parameter, text, -1, SQLITE_STATIC);
 }
 
-/* An open handle may have been overtaken: its statements no longer fill every column then. */
-static enum store_code version_check(struct store *store, struct store_error *err)
-{
-	int64_t version = 0;
-	int rc = query_number(store->version_max, &version);
+/*
+ * The last positions of servers that the batch has been through, so that the database is not asked
+ * again for each event of a batch whose servers take turns. Once it is full, the oldest gives way.
+ */
+#define SERVERS_REMEMBERED 16
 
-	if (rc != SQLITE_OK)
-		return store_error_set_sqlite(err, store->db, rc, "cannot read schema_version");
-	if (version > store->version)
-		return store_error_set(err, STORE_ERR_SCHEMA_NEWER, 0,
-				       "another program has migrated the store to version %" PRId64
-				       ", this one knows %d",
-				       version, store->version);
-	return STORE_OK;
+struct servers {
+	const char *ids[SERVERS_REMEMBERED]; /* the events' */
+	int64_t positions[SERVERS_REMEMBERED];
+	size_t count; /* that were ever entered; the slot is the remainder */
+};
+
+/* Where the server's last position is kept, or NULL. */
+static int64_t *servers_find(struct servers *servers, const char *server_id)
+{
+	size_t kept = servers->count < SERVERS_REMEMBERED ? servers->count : SERVERS_REMEMBERED;
+
+	for (size_t i = 0; i < kept; i++) {
+		if (strcmp(servers->ids[i], server_id) == 0)
+			return &servers->positions[i];
+	}
+	return NULL;
 }
 
+static int64_t *servers_enter(struct servers *servers, const char *server_id)
+{
+	size_t slot = servers->count++ % SERVERS_REMEMBERED;
+
+	servers->ids[slot] = server_id;
+	return &servers->positions[slot];
+}
+
+/* The statements of one batch, borrowed from the cache. */
+struct statements {
+	sqlite3_stmt *seq_next;
+	sqlite3_stmt *position_last;
+	sqlite3_stmt *find;
+	sqlite3_stmt *insert;
+};
+
 /* Tells a repeated event from one that comes too late. */
-static enum store_code order_complaint(struct store *store, const struct store_event *event,
-				       size_t index, struct store_error *err)
+static enum store_code order_complaint(struct store *store, sqlite3_stmt *find,
+				       const struct store_event *event, size_t index,
+				       struct store_error *err)
 {
 	int64_t one = 0;
 	int rc;
 
-	rc = bind_text(store->find, 1, event->event_id);
+	rc = bind_text(find, 1, event->event_id);
 	if (rc == SQLITE_OK)
-		rc = bind_text(store->find, 2, event->server_id);
+		rc = bind_text(find, 2, event->server_id);
 	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int64(store->find, 3, event->position);
+		rc = sqlite3_bind_int64(find, 3, event->position);
 	if (rc == SQLITE_OK)
-		rc = query_number(store->find, &one);
-	sqlite3_clear_bindings(store->find);
+		rc = query_number(find, &one);
+	sqlite3_clear_bindings(find);
 	if (rc == SQLITE_OK)
-		return offender(err, STORE_ERR_DUPLICATE, 0, event, index);
+		return offender(store, err, STORE_ERR_DUPLICATE, 0, event, index);
 	if (rc == SQLITE_DONE)
-		return offender(err, STORE_ERR_ORDER, 0, event, index);
+		return offender(store, err, STORE_ERR_ORDER, 0, event, index);
 	return store_error_set_sqlite(err, store->db, rc, "event %zu of the batch", index);
 }
 
-static enum store_code order_check(struct store *store, const struct store_event *events,
+static enum store_code order_check(struct store *store, const struct statements *use,
+				   struct servers *servers, const struct store_event *event,
 				   size_t index, struct store_error *err)
 {
-	const struct store_event *event = &events[index];
-	int64_t position_last = -1;
+	int64_t *position_last = servers_find(servers, event->server_id);
 	int rc;
 
-	if (index > 0 && strcmp(events[index - 1].server_id, event->server_id) == 0) {
-		position_last = events[index - 1].position;
-	} else {
-		rc = bind_text(store->position_last, 1, event->server_id);
+	if (!position_last) {
+		position_last = servers_enter(servers, event->server_id);
+		*position_last = -1;
+		rc = bind_text(use->position_last, 1, event->server_id);
 		if (rc == SQLITE_OK)
-			rc = query_number(store->position_last, &position_last);
-		sqlite3_clear_bindings(store->position_last);
+			rc = query_number(use->position_last, position_last);
+		if (rc == SQLITE_DONE)
+			rc = SQLITE_OK;
+		sqlite3_clear_bindings(use->position_last);
 		if (rc != SQLITE_OK)
 			return store_error_set_sqlite(err, store->db, rc, "event %zu of the batch",
 						      index);
 	}
-	if (event->position > position_last)
-		return STORE_OK;
-	return order_complaint(store, event, index, err);
+	if (event->position <= *position_last)
+		return order_complaint(store, use->find, event, index, err);
+	*position_last = event->position;
+	return STORE_OK;
 }
 
 static int insert_bind(sqlite3_stmt *insert, const struct store_event *event, int64_t seq,
@@ -132,37 +161,81 @@ static int insert_bind(sqlite3_stmt *insert, const struct store_event *event, in
 	return rc;
 }
 
+static enum store_code statements_get(struct store *store, struct statements *use,
+				      struct store_error *err)
+{
+	/* A program of version 1 or 2 does not know the column that version 3 added. */
+	static const char insert_first[] =
+	    "INSERT INTO events (seq, event_id, server_id, position, time_us, kind,"
+	    " payload, checksum, batch_id, batch_count)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+	static const char insert_sized[] =
+	    "INSERT INTO events (seq, event_id, server_id, position, time_us, kind,"
+	    " payload, checksum, batch_id, batch_count, payload_bytes)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, length(?7))";
+	enum store_code code;
+
+	code = store_statement(store, "SELECT coalesce(max(seq), 0) + 1 FROM events",
+			       &use->seq_next, err);
+	if (code == STORE_OK)
+		code = store_statement(store,
+				       "SELECT position FROM events WHERE server_id = ?1 ORDER BY "
+				       "position DESC LIMIT 1",
+				       &use->position_last, err);
+	if (code == STORE_OK)
+		code = store_statement(
+		    store,
+		    "SELECT 1 FROM events WHERE event_id = ?1"
+		    " UNION ALL SELECT 1 FROM events WHERE server_id = ?2 AND position = ?3",
+		    &use->find, err);
+	if (code == STORE_OK)
+		code = store_statement(store, store->version >= 3 ? insert_sized : insert_first,
+				       &use->insert, err);
+	return code;
+}
+
 /* The events, inside the transaction that the caller has opened. */
 static enum store_code batch_insert(struct store *store, const struct store_event *events,
 				    size_t event_count, struct store_error *err)
 {
+	struct statements use;
+	struct servers servers = {.count = 0};
 	enum store_code code;
-	int64_t batch_id = 0;
+	int64_t batch_id;
 	int rc;
 
-	rc = query_number(store->seq_next, &batch_id);
+	code = statements_get(store, &use, err);
+	if (code != STORE_OK)
+		return code;
+	rc = SQLITE_OK;
+	if (store->seq_next == 0)
+		rc = query_number(use.seq_next, &store->seq_next);
 	if (rc != SQLITE_OK)
 		return store_error_set_sqlite(err, store->db, rc, "cannot read the last seq");
-	for (size_t i = 0; i < event_count; i++) {
-		code = order_check(store, events, i, err);
+	batch_id = store->seq_next;
+	for (size_t i = 0; i < event_count && code == STORE_OK; i++) {
+		code = order_check(store, &use, &servers, &events[i], i, err);
 		if (code != STORE_OK)
-			return code;
-		rc = insert_bind(store->insert, &events[i], batch_id + (int64_t)i, batch_id,
+			break;
+		rc = insert_bind(use.insert, &events[i], batch_id + (int64_t)i, batch_id,
 				 (int64_t)event_count);
 		if (rc == SQLITE_OK)
-			rc = store_run(store->insert);
+			rc = store_run(use.insert);
 		/* Positions are known to be free, so it can only be the id that is taken. */
-		if (rc == SQLITE_CONSTRAINT_UNIQUE)
-			return offender(err, STORE_ERR_DUPLICATE, rc, &events[i], i);
-		if (rc != SQLITE_OK) {
+		if (rc == SQLITE_CONSTRAINT_UNIQUE) {
+			code = offender(store, err, STORE_ERR_DUPLICATE, rc, &events[i], i);
+		} else if (rc != SQLITE_OK) {
 			code =
 			    store_error_set_sqlite(err, store->db, rc, "event %zu of the batch", i);
 			if (err)
 				err->index = i;
-			return code;
 		}
 	}
-	return STORE_OK;
+	/* The events are the caller's, and not to be pointed at after this call. */
+	sqlite3_clear_bindings(use.insert);
+	if (code == STORE_OK)
+		store->seq_next = batch_id + (int64_t)event_count;
+	return code;
 }
 
 enum store_code store_event(struct store *store, const struct store_event *event,
@@ -188,29 +261,18 @@ enum store_code store_events(struct store *store, const struct store_event *even
 				       "a batch of %zu events; the most is %d", event_count,
 				       STORE_BATCH_COUNT_MAX);
 	code = store_check_running(store, err);
-	if (code != STORE_OK)
-		return code;
-	for (size_t i = 0; i < event_count; i++) {
+	if (code == STORE_OK)
+		code = store_need_schema(store, STORE_SCHEMA_EVENTS, 1, err);
+	for (size_t i = 0; i < event_count && code == STORE_OK; i++) {
 		code = store_event_check(&events[i], i, err);
 		if (code != STORE_OK)
-			return code;
+			store_error_add_path(err, NULL, store->path);
 	}
-	if (event_count == 0)
-		return STORE_OK;
-
-	/* A cursor's snapshot would keep this connection from becoming the writer. */
-	store_cursors_park(store);
+	if (code != STORE_OK || event_count == 0)
+		return code;
 	code = store_begin(store, err);
 	if (code != STORE_OK)
 		return code;
-	code = version_check(store, err);
-	if (code == STORE_OK)
-		code = batch_insert(store, events, event_count, err);
-	/* The events are the caller's, and not to be pointed at after this call. */
-	sqlite3_clear_bindings(store->insert);
-	if (code != STORE_OK) {
-		store_rollback(store, code);
-		return code;
-	}
-	return store_commit(store, err);
+	code = batch_insert(store, events, event_count, err);
+	return store_finish(store, code, err);
 }

@@ -85,17 +85,17 @@ static size_t utf8_sequence(const unsigned char *p)
 	return length;
 }
 
-/* What is wrong with the text, or NULL. */
-static const char *text_complaint(const char *text, size_t size_max)
+const char *store_text_complaint(const char *text, size_t bytes_max, bool empty_allowed,
+				 size_t *ret_bytes)
 {
 	size_t size;
 
 	if (!text)
 		return "is NULL";
-	size = strnlen(text, size_max + 1);
-	if (size == 0)
+	size = strnlen(text, bytes_max + 1);
+	if (size == 0 && !empty_allowed)
 		return "is empty";
-	if (size > size_max)
+	if (size > bytes_max)
 		return "is too long";
 	for (size_t i = 0; i < size;) {
 		size_t length = utf8_sequence((const unsigned char *)text + i);
@@ -104,7 +104,14 @@ static const char *text_complaint(const char *text, size_t size_max)
 			return "is not valid UTF-8";
 		i += length;
 	}
+	if (ret_bytes)
+		*ret_bytes = size;
 	return NULL;
+}
+
+static const char *text_complaint(const char *text, size_t bytes_max)
+{
+	return store_text_complaint(text, bytes_max, false, NULL);
 }
 
 enum store_code store_id_check(const char *text, const char *what, struct store_error *err)

@@ -34,6 +34,8 @@ struct setting {
 	int64_t number_max;
 	/* By enum store_profile; NULL leaves SQLite's default. */
 	const char *by_profile[PROFILE_COUNT];
+	/* Whether it means something to a connection that cannot write. */
+	bool of_readers;
 };
 
 static const struct word words_switch[] = {
@@ -72,20 +74,20 @@ static const struct word words_secure_delete[] = {
  * page, which has to happen under the synchronous setting that was asked for.
  */
 static const struct setting settings[] = {
-    {"page_size", NULL, 512, 65536, {NULL, NULL, NULL}},
-    {"auto_vacuum", words_auto_vacuum, 0, 0, {NULL, NULL, NULL}},
-    {"locking_mode", words_locking_mode, 0, 0, {NULL, NULL, NULL}},
-    {"synchronous", words_synchronous, 0, 0, {"full", "normal", "off"}},
-    {"fullfsync", words_switch, 0, 0, {NULL, NULL, NULL}},
-    {"checkpoint_fullfsync", words_switch, 0, 0, {NULL, NULL, NULL}},
-    {"journal_mode", words_journal_mode, 0, 0, {"wal", "wal", "wal"}},
-    {"foreign_keys", words_switch, 0, 0, {"on", "on", "on"}},
-    {"cache_size", NULL, -INT32_MAX, INT32_MAX, {NULL, NULL, "-65536"}},
-    {"mmap_size", NULL, 0, INT64_MAX, {NULL, NULL, NULL}},
-    {"temp_store", words_temp_store, 0, 0, {NULL, NULL, NULL}},
-    {"secure_delete", words_secure_delete, 0, 0, {NULL, NULL, NULL}},
-    {"wal_autocheckpoint", NULL, 0, INT32_MAX, {NULL, NULL, "10000"}},
-    {"journal_size_limit", NULL, -1, INT64_MAX, {NULL, NULL, NULL}},
+    {"page_size", NULL, 512, 65536, {NULL, NULL, NULL}, false},
+    {"auto_vacuum", words_auto_vacuum, 0, 0, {NULL, NULL, NULL}, false},
+    {"locking_mode", words_locking_mode, 0, 0, {NULL, NULL, NULL}, false},
+    {"synchronous", words_synchronous, 0, 0, {"full", "normal", "off"}, false},
+    {"fullfsync", words_switch, 0, 0, {NULL, NULL, NULL}, false},
+    {"checkpoint_fullfsync", words_switch, 0, 0, {NULL, NULL, NULL}, false},
+    {"journal_mode", words_journal_mode, 0, 0, {"wal", "wal", "wal"}, false},
+    {"foreign_keys", words_switch, 0, 0, {"on", "on", "on"}, true},
+    {"cache_size", NULL, -INT32_MAX, INT32_MAX, {NULL, NULL, "-65536"}, true},
+    {"mmap_size", NULL, 0, INT64_MAX, {NULL, NULL, NULL}, true},
+    {"temp_store", words_temp_store, 0, 0, {NULL, NULL, NULL}, true},
+    {"secure_delete", words_secure_delete, 0, 0, {NULL, NULL, NULL}, false},
+    {"wal_autocheckpoint", NULL, 0, INT32_MAX, {NULL, NULL, "10000"}, false},
+    {"journal_size_limit", NULL, -1, INT64_MAX, {NULL, NULL, NULL}, false},
 };
 #define SETTING_COUNT (sizeof(settings) / sizeof(settings[0]))
 
@@ -145,6 +147,9 @@ enum store_code store_pragmas_check(const struct store_options *options, struct 
 	if ((unsigned)options->profile >= PROFILE_COUNT)
 		return store_error_set(err, STORE_ERR_INVALID, 0, "unknown profile %d",
 				       (int)options->profile);
+	if (options->pragma_count > STORE_PRAGMA_COUNT_MAX)
+		return store_error_set(err, STORE_ERR_INVALID, 0, "%zu pragmas; the most is %d",
+				       options->pragma_count, STORE_PRAGMA_COUNT_MAX);
 	if (!options->pragmas && options->pragma_count > 0)
 		return store_error_set(err, STORE_ERR_INVALID, 0,
 				       "pragma_count is %zu and pragmas is NULL",
@@ -226,14 +231,23 @@ static enum store_code setting_apply(sqlite3 *db, const struct setting *setting,
 	return STORE_OK;
 }
 
-enum store_code store_pragmas_apply(sqlite3 *db, const struct store_options *options,
+bool store_pragma_is_set(const struct store_options *options, const char *name)
+{
+	for (size_t i = 0; i < options->pragma_count; i++) {
+		if (strcasecmp(options->pragmas[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+enum store_code store_pragmas_apply(sqlite3 *db, const struct store_options *options, bool reader,
 				    struct store_error *err)
 {
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		const char *value = setting_wanted(&settings[i], options);
 		enum store_code code;
 
-		if (!value)
+		if (!value || (reader && !settings[i].of_readers))
 			continue;
 		code = setting_apply(db, &settings[i], value, err);
 		if (code != STORE_OK)

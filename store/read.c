@@ -1,5 +1,5 @@
 /*
- * read.c: cursors.
+ * read.c: cursors, and the corrupt events that they meet.
  *
  * A cursor is a prepared statement whose order is an index's, so that SQLite steps along the index
  * and sorts and stores nothing; the cursor adds one row, copied, because SQLite's own memory for it
@@ -13,8 +13,18 @@
  *
  * "idle" is stmt reset and running false; the lower bound then says where to go on. Two cursors of
  * one store share nothing but the connection.
+ *
+ * A row that is no event any more becomes a dead letter, and the cursor steps over it:
+ *
+ *   corrupt row ──> held by the cursor ──(writing handle: 64 held, end, close)──> table
+ * dead_letters └──(any handle: store_cursor_dead_letters())──> the caller
+ *
+ * Noting must not stop the reader. So a note that cannot be written, because the lock is taken or
+ * the disk is full, stays with the cursor, and when there is no more room for letters they are only
+ * counted. Nothing is lost by that: the row is still there for the next reader to meet.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +49,9 @@ struct store_cursor {
 	int64_t seq_after; /* by time: rows at time `first` up to this seq are behind us */
 	unsigned char *row;
 	size_t row_bytes;
+	uint64_t dead_count;		/* letters met */
+	struct store_dead_letter *dead; /* those held; NULL before the first */
+	size_t dead_held;		/* of STORE_DEAD_LETTERS_HELD_MAX */
 };
 
 #define COLUMNS                                                                                    \
@@ -73,9 +86,10 @@ static enum store_code cursor_open(struct store *store, const struct store_curso
 {
 	struct store_cursor *cursor = NULL;
 	enum store_code code;
-	int rc;
 
 	code = store_check_running(store, err);
+	if (code == STORE_OK)
+		code = store_need_schema(store, STORE_SCHEMA_EVENTS, 1, err);
 	if (code != STORE_OK)
 		return code;
 	cursor = malloc(sizeof(*cursor));
@@ -92,11 +106,9 @@ static enum store_code cursor_open(struct store *store, const struct store_curso
 			goto out;
 		}
 	}
-	rc = sqlite3_prepare_v2(store->db, sql_by_kind[cursor->kind], -1, &cursor->stmt, NULL);
-	if (rc != SQLITE_OK) {
-		code = store_error_set_sqlite(err, store->db, rc, "cannot prepare a cursor");
+	code = store_statement_take(store, sql_by_kind[cursor->kind], &cursor->stmt, err);
+	if (code != STORE_OK)
 		goto out;
-	}
 	cursor->store = store;
 	cursor->next = store->cursors;
 	store->cursors = cursor;
@@ -213,21 +225,30 @@ struct text {
 	size_t size_bytes; /* with its NUL */
 };
 
+/* Why a row is no event: STORE_REASON_BYTES_MAX bytes and a NUL. */
+static enum store_code corrupt(char *ret_reason, const char *what, const char *complaint)
+{
+	snprintf(ret_reason, STORE_REASON_BYTES_MAX + 1, "%s %s", what, complaint);
+	return STORE_ERR_CORRUPT_EVENT;
+}
+
 /* STORE_ERR_CORRUPT_EVENT if it is no text that the store could have written. */
 static enum store_code column_text(struct store_cursor *cursor, enum column column,
-				   struct text *ret_text)
+				   struct text *ret_text, char *ret_reason)
 {
 	const char *bytes;
 	size_t size_bytes;
 
 	if (sqlite3_column_type(cursor->stmt, (int)column) != SQLITE_TEXT)
-		return STORE_ERR_CORRUPT_EVENT;
+		return corrupt(ret_reason, sqlite3_column_name(cursor->stmt, (int)column),
+			       "is not stored as a text");
 	bytes = (const char *)sqlite3_column_text(cursor->stmt, (int)column);
 	if (!bytes)
 		return STORE_ERR_NO_MEMORY;
 	size_bytes = (size_t)sqlite3_column_bytes(cursor->stmt, (int)column);
 	if (strlen(bytes) != size_bytes)
-		return STORE_ERR_CORRUPT_EVENT;
+		return corrupt(ret_reason, sqlite3_column_name(cursor->stmt, (int)column),
+			       "has a NUL in it");
 	ret_text->bytes = bytes;
 	ret_text->size_bytes = size_bytes + 1;
 	return STORE_OK;
@@ -257,8 +278,34 @@ static const char *row_append(unsigned char **at, const struct text *text)
 	return copy;
 }
 
-/* Copies the row that the statement stands on. */
-static enum store_code row_copy(struct store_cursor *cursor, struct store_record *ret_record)
+/* Asks the caller whether the payload can be decoded. What he says of it ends up in the database,
+ * so it is made a text first. */
+static enum store_code payload_decode(const struct store *store, const struct store_event *event,
+				      char *ret_reason)
+{
+	char reason[STORE_REASON_BYTES_MAX + 1] = "";
+
+	if (!store->options.decode ||
+	    store->options.decode(store->options.decode_context, event->kind, event->payload,
+				  event->payload_bytes, reason))
+		return STORE_OK;
+	reason[STORE_REASON_BYTES_MAX] = '\0';
+	if (reason[0] == '\0')
+		return corrupt(ret_reason, "payload", "cannot be decoded");
+	if (store_text_complaint(reason, STORE_REASON_BYTES_MAX, false, NULL)) {
+		for (char *p = reason; *p; p++) {
+			if ((unsigned char)*p >= 0x80)
+				*p = '?';
+		}
+	}
+	memcpy(ret_reason, reason, sizeof(reason));
+	return STORE_ERR_CORRUPT_EVENT;
+}
+
+/* Copies the row that the statement stands on. STORE_ERR_CORRUPT_EVENT with the reason if it is no
+ * event. */
+static enum store_code row_copy(struct store_cursor *cursor, struct store_record *ret_record,
+				char *ret_reason)
 {
 	static const enum column numbers[] = {COLUMN_POSITION, COLUMN_TIME_US, COLUMN_CHECKSUM,
 					      COLUMN_BATCH_ID, COLUMN_BATCH_COUNT};
@@ -274,17 +321,18 @@ static enum store_code row_copy(struct store_cursor *cursor, struct store_record
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		if (sqlite3_column_type(stmt, (int)numbers[i]) != SQLITE_INTEGER)
-			return STORE_ERR_CORRUPT_EVENT;
+			return corrupt(ret_reason, sqlite3_column_name(stmt, (int)numbers[i]),
+				       "is not stored as an integer");
 	}
-	code = column_text(cursor, COLUMN_EVENT_ID, &event_id);
+	code = column_text(cursor, COLUMN_EVENT_ID, &event_id, ret_reason);
 	if (code == STORE_OK)
-		code = column_text(cursor, COLUMN_SERVER_ID, &server_id);
+		code = column_text(cursor, COLUMN_SERVER_ID, &server_id, ret_reason);
 	if (code == STORE_OK)
-		code = column_text(cursor, COLUMN_KIND, &kind);
+		code = column_text(cursor, COLUMN_KIND, &kind, ret_reason);
 	if (code != STORE_OK)
 		return code;
 	if (sqlite3_column_type(stmt, COLUMN_PAYLOAD) != SQLITE_BLOB)
-		return STORE_ERR_CORRUPT_EVENT;
+		return corrupt(ret_reason, "payload", "is not stored as a blob");
 	payload = sqlite3_column_blob(stmt, COLUMN_PAYLOAD);
 	payload_bytes = (size_t)sqlite3_column_bytes(stmt, COLUMN_PAYLOAD);
 	if (!payload && sqlite3_errcode(cursor->store->db) == SQLITE_NOMEM)
@@ -311,47 +359,99 @@ static enum store_code row_copy(struct store_cursor *cursor, struct store_record
 	record.batch_count = sqlite3_column_int64(stmt, COLUMN_BATCH_COUNT);
 	if ((int64_t)store_event_checksum(&record.event) !=
 	    sqlite3_column_int64(stmt, COLUMN_CHECKSUM))
-		return STORE_ERR_CORRUPT_EVENT;
+		return corrupt(ret_reason, "the row", "does not match its checksum");
+	code = payload_decode(cursor->store, &record.event, ret_reason);
+	if (code != STORE_OK)
+		return code;
 	*ret_record = record;
 	return STORE_OK;
 }
 
-/* Takes the row that the statement stands on; unless memory ran out, the next is behind it. */
+/* Takes the row that the statement stands on; unless memory ran out, the next is behind it. letter
+ * is filled with STORE_ERR_CORRUPT_EVENT. */
 static enum store_code cursor_take(struct store_cursor *cursor, struct store_record *ret_record,
-				   struct store_error *err)
+				   struct store_dead_letter *letter, struct store_error *err)
 {
 	int64_t seq = sqlite3_column_int64(cursor->stmt, COLUMN_SEQ);
-	enum store_code code = row_copy(cursor, ret_record);
+	enum store_code code = row_copy(cursor, ret_record, letter->reason);
 
+	letter->seq = seq;
 	if (code == STORE_ERR_NO_MEMORY) {
 		cursor_park(cursor);
-		return store_error_set(err, code, 0, "no memory for the event at seq %" PRId64,
-				       seq);
+		return store_error_at(err, cursor->store, code, 0,
+				      "no memory for the event at seq %" PRId64, seq);
 	}
 	cursor_advance(cursor);
 	if (cursor->done)
 		cursor_end(cursor);
-	if (code == STORE_ERR_CORRUPT_EVENT)
-		return store_error_set(
-		    err, code, 0,
-		    "the event at seq %" PRId64 " does not match its checksum or its types", seq);
 	return code;
 }
 
-enum store_code store_cursor_next(struct store_cursor *cursor, struct store_record *ret_record,
-				  bool *ret_found, struct store_error *err)
+/* ---- dead letters ---- */
+
+/* Whether the store has the table; to write it is another matter. */
+static bool has_dead_letters(const struct store *store)
+{
+	return store->version >= 4;
+}
+
+/* Notes what the cursor holds, if that can be done at once. A reader, which can write nothing, lets
+ * go of it where all has been noted already. */
+static void cursor_note(struct store_cursor *cursor)
+{
+	struct store *store = cursor->store;
+	int limit_ms;
+
+	if (cursor->dead_held == 0 || !store)
+		return;
+	limit_ms = store->patience.limit_ms;
+	store->patience.limit_ms = 0;
+	if (store_dead_letters(store, cursor->dead, cursor->dead_held, NULL) == STORE_OK)
+		cursor->dead_held = 0;
+	store->patience.limit_ms = limit_ms;
+}
+
+/* A letter that there is no room or no memory for is only counted. */
+static void cursor_hold(struct store_cursor *cursor, const struct store_dead_letter *letter)
+{
+	cursor->dead_count++;
+	if (!cursor->dead)
+		cursor->dead = malloc(STORE_DEAD_LETTERS_HELD_MAX * sizeof(*cursor->dead));
+	if (cursor->dead && cursor->dead_held < STORE_DEAD_LETTERS_HELD_MAX)
+		cursor->dead[cursor->dead_held++] = *letter;
+	if (cursor->dead_held == STORE_DEAD_LETTERS_HELD_MAX)
+		cursor_note(cursor);
+}
+
+uint64_t store_cursor_dead_count(const struct store_cursor *cursor)
+{
+	return cursor ? cursor->dead_count : 0;
+}
+
+size_t store_cursor_dead_letters(struct store_cursor *cursor, struct store_dead_letter *ret_letters,
+				 size_t letter_count_max)
+{
+	size_t count;
+
+	if (!cursor || !ret_letters || cursor->dead_held == 0)
+		return 0;
+	count = cursor->dead_held < letter_count_max ? cursor->dead_held : letter_count_max;
+	memcpy(ret_letters, cursor->dead, count * sizeof(*ret_letters));
+	cursor->dead_held -= count;
+	memmove(cursor->dead, cursor->dead + count, cursor->dead_held * sizeof(*cursor->dead));
+	return count;
+}
+
+/* ---- next ---- */
+
+/* The next row, event or not: STORE_ERR_CORRUPT_EVENT with its letter. */
+static enum store_code cursor_step(struct store_cursor *cursor, struct store_record *ret_record,
+				   bool *ret_found, struct store_dead_letter *letter,
+				   struct store_error *err)
 {
 	enum store_code code;
 	int rc = SQLITE_OK;
 
-	if (!cursor || !ret_record || !ret_found)
-		return store_error_set(err, STORE_ERR_INVALID, 0, "an argument is NULL");
-	if (!cursor->store)
-		return store_error_set(err, STORE_ERR_INVALID, 0,
-				       "the cursor's store has been closed");
-	code = store_check_running(cursor->store, err);
-	if (code != STORE_OK)
-		return code;
 	if (cursor->done) {
 		*ret_found = false;
 		return STORE_OK;
@@ -372,10 +472,42 @@ enum store_code store_cursor_next(struct store_cursor *cursor, struct store_reco
 		cursor_park(cursor);
 		return code;
 	}
-	code = cursor_take(cursor, ret_record, err);
+	code = cursor_take(cursor, ret_record, letter, err);
 	if (code == STORE_OK)
 		*ret_found = true;
 	return code;
+}
+
+enum store_code store_cursor_next(struct store_cursor *cursor, struct store_record *ret_record,
+				  bool *ret_found, struct store_error *err)
+{
+	struct store_dead_letter letter = {0};
+	enum store_code code;
+	bool found = false;
+
+	if (!cursor || !ret_record || !ret_found)
+		return store_error_set(err, STORE_ERR_INVALID, 0, "an argument is NULL");
+	if (!cursor->store)
+		return store_error_set(err, STORE_ERR_INVALID, 0,
+				       "the cursor's store has been closed");
+	for (;;) {
+		code = store_check_running(cursor->store, err);
+		if (code == STORE_OK)
+			code = cursor_step(cursor, ret_record, &found, &letter, err);
+		if (code != STORE_ERR_CORRUPT_EVENT)
+			break;
+		if (!has_dead_letters(cursor->store))
+			return store_error_at(err, cursor->store, code, 0,
+					      "the event at seq %" PRId64 " is corrupt: %s",
+					      letter.seq, letter.reason);
+		cursor_hold(cursor, &letter);
+	}
+	if (code != STORE_OK)
+		return code;
+	if (!found)
+		cursor_note(cursor);
+	*ret_found = found;
+	return STORE_OK;
 }
 
 void store_cursor_close(struct store_cursor *cursor)
@@ -384,16 +516,18 @@ void store_cursor_close(struct store_cursor *cursor)
 
 	if (!cursor)
 		return;
+	cursor_note(cursor);
 	if (cursor->store) {
 		link = &cursor->store->cursors;
 		while (*link && *link != cursor)
 			link = &(*link)->next;
 		if (*link)
 			*link = cursor->next;
+		store_statement_give(cursor->store, sql_by_kind[cursor->kind], cursor->stmt);
 	}
-	sqlite3_finalize(cursor->stmt);
 	free(cursor->id);
 	free(cursor->row);
+	free(cursor->dead);
 	free(cursor);
 }
 
@@ -409,7 +543,7 @@ void store_cursors_orphan(struct store *store)
 
 	for (struct store_cursor *cursor = store->cursors; cursor; cursor = next) {
 		next = cursor->next;
-		sqlite3_finalize(cursor->stmt);
+		store_statement_give(store, sql_by_kind[cursor->kind], cursor->stmt);
 		cursor->stmt = NULL;
 		cursor->store = NULL;
 		cursor->next = NULL;

@@ -15,53 +15,81 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "store/internal.h"
 
 /* "fnv1a64:", 16 hexadecimal digits, NUL. */
 #define DIGEST_BYTES 25
 
-static const struct store_migration migrations_builtin[] = {
-    {
-	"events",
-	"CREATE TABLE events (\n"
-	"  seq INTEGER PRIMARY KEY,\n"
-	"  event_id TEXT NOT NULL UNIQUE CHECK (length(event_id) > 0),\n"
-	"  server_id TEXT NOT NULL CHECK (length(server_id) > 0),\n"
-	"  position INTEGER NOT NULL CHECK (position >= 0),\n"
-	"  time_us INTEGER NOT NULL,\n"
-	"  kind TEXT NOT NULL CHECK (length(kind) > 0),\n"
-	"  payload BLOB NOT NULL,\n"
-	"  checksum INTEGER NOT NULL,\n"
-	"  batch_id INTEGER NOT NULL,\n"
-	"  batch_count INTEGER NOT NULL CHECK (batch_count > 0)\n"
-	");\n"
-	"CREATE UNIQUE INDEX events_by_server ON events (server_id, position);\n"
-	"CREATE INDEX events_by_time ON events (time_us);\n",
-    },
-    {
-	"events are never changed",
-	"CREATE TRIGGER events_no_delete BEFORE DELETE ON events\n"
-	"BEGIN SELECT RAISE(ABORT, 'events are never deleted'); END;\n"
-	"CREATE TRIGGER events_no_update BEFORE UPDATE OF seq, event_id, server_id,\n"
-	"  position, time_us, kind, payload, checksum, batch_id, batch_count ON events\n"
-	"BEGIN SELECT RAISE(ABORT, 'events are never changed'); END;\n",
-    },
-    {
-	/* Payload volume by kind is then answered from an index alone. */
-	"payload size",
-	"ALTER TABLE events ADD COLUMN payload_bytes INTEGER NOT NULL DEFAULT 0;\n"
-	"UPDATE events SET payload_bytes = length(payload);\n"
-	"CREATE INDEX events_by_kind ON events (kind, payload_bytes);\n",
-    },
+struct list {
+	const char *name;
+	const struct store_migration *migrations;
+	const size_t *count;
+	/* A query that can be prepared where the tables of the first version are. */
+	const char *probe;
 };
 
-const struct store_migration *store_migrations(size_t *ret_count)
+/* By enum store_schema. */
+static const struct list lists[] = {
+    {"events", store_migrations_events, &store_migrations_events_count,
+     "SELECT seq, event_id, server_id, position, time_us, kind, payload, checksum, batch_id,"
+     " batch_count FROM events"},
+    {"conversations", store_migrations_conversations, &store_migrations_conversations_count,
+     "SELECT 1 FROM conversations, messages"},
+    {"a file system", store_migrations_filesystem, &store_migrations_filesystem_count,
+     "SELECT 1 FROM nodes, blobs"},
+    {"workflows", store_migrations_workflow, &store_migrations_workflow_count,
+     "SELECT 1 FROM executions, steps, artifacts"},
+};
+#define LIST_COUNT (sizeof(lists) / sizeof(lists[0]))
+
+const struct store_migration *store_migrations(enum store_schema schema, size_t *ret_count)
 {
+	const struct list *list = (unsigned)schema < LIST_COUNT ? &lists[schema] : NULL;
+
 	if (ret_count)
-		*ret_count = sizeof(migrations_builtin) / sizeof(migrations_builtin[0]);
-	return migrations_builtin;
+		*ret_count = list ? *list->count : 0;
+	return list ? list->migrations : NULL;
+}
+
+const char *store_schema_name(enum store_schema schema)
+{
+	return (unsigned)schema < LIST_COUNT ? lists[schema].name : "something else";
+}
+
+enum store_code store_schema_probe(sqlite3 *db, enum store_schema schema, struct store_error *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	enum store_code code;
+	int rc = sqlite3_prepare_v2(db, lists[schema].probe, -1, &stmt, NULL);
+
+	sqlite3_finalize(stmt);
+	if (rc == SQLITE_OK)
+		return STORE_OK;
+	code = store_error_set_sqlite(err, db, rc, "the tables are not those of %s",
+				      lists[schema].name);
+	if (code == STORE_ERR_SQLITE) {
+		code = STORE_ERR_SCHEMA_BROKEN;
+		if (err)
+			err->code = code;
+	}
+	return code;
+}
+
+enum store_code store_need_schema(const struct store *store, enum store_schema schema,
+				  int version_min, struct store_error *err)
+{
+	if (store->options.schema != schema)
+		return store_error_at(err, store, STORE_ERR_INVALID, 0,
+				      "the store was opened for %s, and this is about %s",
+				      store_schema_name(store->options.schema),
+				      store_schema_name(schema));
+	if (store->version < version_min)
+		return store_error_at(err, store, STORE_ERR_INVALID, 0,
+				      "this needs version %d of the schema, and the store was "
+				      "opened for version %d",
+				      version_min, store->version);
+	return STORE_OK;
 }
 
 enum store_code store_schema_check_list(const struct store_migration *migrations, size_t count,
@@ -103,6 +131,45 @@ static int query_numbers(sqlite3 *db, const char *sql, int64_t ret_numbers[2])
 		return rc;
 	memcpy(ret_numbers, numbers, sizeof(numbers));
 	return SQLITE_OK;
+}
+
+/* The name of another built-in list whose first migration has that digest; NULL if there is none,
+ * or if migrations is the caller's own list. */
+static const char *other_list(const struct store_migration *migrations, const char *stored)
+{
+	const char *found = NULL;
+	bool is_own = true;
+
+	for (size_t i = 0; i < LIST_COUNT; i++) {
+		char digest[DIGEST_BYTES];
+
+		digest_of(lists[i].migrations[0].sql, digest);
+		if (migrations == lists[i].migrations)
+			is_own = false;
+		else if (strcmp(stored, digest) == 0)
+			found = lists[i].name;
+	}
+	return is_own ? NULL : found;
+}
+
+/* STORE_ERR_NOT_A_STORE if the first migration is that of another built-in list. A newer program
+ * may have other columns, so that a query that fails says nothing. */
+static enum store_code kind_check(sqlite3 *db, const struct store_migration *migrations,
+				  struct store_error *err)
+{
+	const char *other = NULL;
+	sqlite3_stmt *stmt = NULL;
+
+	if (sqlite3_prepare_v2(db, "SELECT digest FROM schema_version WHERE version = 1", -1, &stmt,
+			       NULL) == SQLITE_OK &&
+	    sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_type(stmt, 0) == SQLITE_TEXT)
+		other = other_list(migrations, (const char *)sqlite3_column_text(stmt, 0));
+	sqlite3_finalize(stmt);
+	if (!other)
+		return STORE_OK;
+	return store_error_set(err, STORE_ERR_NOT_A_STORE, 0,
+			       "the store holds %s, and was to be opened for something else",
+			       other);
 }
 
 /* Compares one row of schema_version with the list. */
@@ -162,6 +229,9 @@ static enum store_code version_read(sqlite3 *db, const struct store_migration *m
 				       "not a store");
 	if (rc != SQLITE_OK)
 		return store_error_set_sqlite(err, db, rc, "cannot read schema_version");
+	code = kind_check(db, migrations, err);
+	if (code != STORE_OK)
+		return code;
 	if (numbers[0] > (int64_t)count)
 		return store_error_set(err, STORE_ERR_SCHEMA_NEWER, 0,
 				       "the store has version %" PRId64 ", this program knows %zu: "
@@ -212,14 +282,6 @@ enum store_code store_schema_inspect(sqlite3 *db, const struct store_migration *
 	if (code == STORE_OK)
 		*ret_version = version;
 	return code;
-}
-
-static int64_t clock_real_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 static int version_insert(sqlite3 *db, int version, const struct store_migration *migration,
@@ -307,8 +369,7 @@ static enum store_code migrate_once(sqlite3 *db, const struct store_options *opt
 	}
 	migration = &migrations[version];
 	version++;
-	applied_us =
-	    options->clock_us ? options->clock_us(options->clock_context) : clock_real_us();
+	applied_us = store_now_us(options);
 	rc = migration_run(db, version, migration, applied_us);
 	if (rc == SQLITE_OK) {
 		committing = true;

@@ -1,41 +1,24 @@
 /*
- * store.c: the life of a handle, and its transactions.
+ * store.c: the life of a handle.
  *
  * Opening goes from what cannot harm to what writes, and stops at the first complaint:
  *
- *   arguments ─> file opened ─> schema compared, reading only ─> settings ─> migrations ─>
- * statements │ └─ refused: P8, the file keeps its bytes
+ *   arguments ─> file opened ─> schema compared, reading only ─> settings ─> WAL made durable ─>
+ *                                │                                            migrations
+ *                                └─ refused: P8, the file keeps its bytes
  *
- * The comparison comes before the settings because PRAGMA journal_mode=WAL already writes. A handle
- * whose disk failed it stops (P6): SQLite would go on, but after a failed fsync the kernel may have
- * dropped the pages and report success the next time, so that only a fresh open, with recovery from
- * the WAL's own checksums, tells what is there.
+ * The comparison comes before the settings because PRAGMA journal_mode=WAL already writes. Opening
+ * again after an error (P6) goes the same way with the same options, and settles the WAL.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "store/internal.h"
 
 static const struct store_options options_default;
-
-/* Puts the path before the message, which the functions below this one do not know. */
-static void error_add_path(struct store_error *err, const char *path)
-{
-	char prefix[256];
-	size_t size;
-	int used;
-
-	if (!err)
-		return;
-	used = snprintf(prefix, sizeof(prefix), "%.200s: ", path);
-	if (used <= 0)
-		return;
-	size = (size_t)used;
-	memmove(err->message + size, err->message, sizeof(err->message) - size);
-	memcpy(err->message, prefix, size);
-	err->message[sizeof(err->message) - 1] = '\0';
-}
 
 static enum store_code path_check(const char *path, struct store_error *err)
 {
@@ -61,6 +44,9 @@ static enum store_code options_check(const struct store_options *options, struct
 	if (options->busy_timeout_ms < -1)
 		return store_error_set(err, STORE_ERR_INVALID, 0, "a busy timeout of %d ms",
 				       options->busy_timeout_ms);
+	if (!store_migrations(options->schema, NULL))
+		return store_error_set(err, STORE_ERR_INVALID, 0, "unknown schema %d",
+				       (int)options->schema);
 	if (!options->migrations && options->migration_count > 0)
 		return store_error_set(err, STORE_ERR_INVALID, 0,
 				       "migration_count is %zu and migrations is NULL",
@@ -87,46 +73,17 @@ static void connection_discard(sqlite3 *db)
 	sqlite3_close_v2(db);
 }
 
-/*
- * The patience of one store_open(). Time is counted as it is slept away, so that no clock decides
- * anything.
- */
-struct patience {
-	int left_ms;
-	size_t round;
-};
-
-/* Sleeps a little, longer each time; 0 once patience is at its end. A busy handler of SQLite's. */
-static int patience_wait(void *context, int handler_round)
+static enum store_code connection_open(const char *path, struct store_patience *patience,
+				       bool reader, sqlite3 **ret_db, struct store_error *err)
 {
-	static const int delays_ms[] = {1, 2, 5, 10, 20, 50, 100};
-	const size_t last = sizeof(delays_ms) / sizeof(delays_ms[0]) - 1;
-	struct patience *patience = context;
-	int delay_ms;
-
-	/* SQLite counts for each lock anew; the patience is for all of them. */
-	(void)handler_round;
-	if (patience->left_ms == 0)
-		return 0;
-	delay_ms = delays_ms[patience->round < last ? patience->round : last];
-	if (delay_ms > patience->left_ms)
-		delay_ms = patience->left_ms;
-	patience->left_ms -= delay_ms;
-	patience->round++;
-	sqlite3_sleep(delay_ms);
-	return 1;
-}
-
-static enum store_code connection_open(const char *path, struct patience *patience,
-				       sqlite3 **ret_db, struct store_error *err)
-{
+	const int flags =
+	    reader ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
 	enum store_code code = STORE_OK;
 	const char *name;
 	sqlite3 *db = NULL;
 	int rc;
 
-	rc = sqlite3_open_v2(
-	    path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+	rc = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc != SQLITE_OK) {
 		if (db)
 			rc = sqlite3_extended_errcode(db);
@@ -134,14 +91,14 @@ static enum store_code connection_open(const char *path, struct patience *patien
 		goto out;
 	}
 	sqlite3_extended_result_codes(db, 1);
-	sqlite3_busy_handler(db, patience_wait, patience);
+	sqlite3_busy_handler(db, store_busy_wait, patience);
 	name = sqlite3_db_filename(db, "main");
 	if (!name || name[0] == '\0') {
 		code = store_error_set(err, STORE_ERR_IN_MEMORY, 0, "the database has no file");
 		goto out;
 	}
 	/* SQLite opens a file that it may not write as read-only, and says nothing. */
-	if (sqlite3_db_readonly(db, "main") == 1) {
+	if (!reader && sqlite3_db_readonly(db, "main") == 1) {
 		code = store_error_set(err, STORE_ERR_READ_ONLY, 0,
 				       "the file cannot be opened for writing");
 		goto out;
@@ -153,77 +110,127 @@ out:
 	return code;
 }
 
-static enum store_code statement_prepare(struct store *store, const char *sql,
-					 sqlite3_stmt **ret_stmt, struct store_error *err)
+/*
+ * The automatic checkpoint. SQLite's own does the same and drops the error: after a failed sync the
+ * next one would overwrite the database although the log that could repair it is not on the disk
+ * (docs/findings.md, 19). The commit that came before is as durable as it was without the
+ * checkpoint, so the error is the next call's.
+ */
+static int autocheckpoint(void *context, sqlite3 *db, const char *schema, int frame_count)
 {
-	enum store_code code;
-	int rc = sqlite3_prepare_v2(store->db, sql, -1, ret_stmt, NULL);
+	struct store *store = context;
+	int rc;
 
-	if (rc == SQLITE_OK)
-		return STORE_OK;
-	code = store_error_set_sqlite(err, store->db, rc, "the schema is not a store's");
-	if (code == STORE_ERR_SQLITE) {
-		code = STORE_ERR_SCHEMA_BROKEN;
-		if (err)
-			err->code = code;
-	}
-	return code;
+	if (frame_count < store->autocheckpoint_frames)
+		return SQLITE_OK;
+	rc = sqlite3_wal_checkpoint_v2(db, schema, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	if (store_code_from_sqlite(rc) != STORE_ERR_IO)
+		return SQLITE_OK;
+	store->checkpoint_failed_by = rc;
+	if (store->db && store->stopped_by == 0)
+		store->stopped_by = rc;
+	return SQLITE_OK;
 }
 
-static enum store_code statements_prepare(struct store *store, struct store_error *err)
+static enum store_code autocheckpoint_take_over(struct store *store, sqlite3 *db,
+						struct store_error *err)
 {
-	/* A program of version 1 or 2 does not know the column that version 3 added. */
-	const char *insert =
-	    store->version >= 3
-		? "INSERT INTO events (seq, event_id, server_id, position, time_us, kind,"
-		  " payload, checksum, batch_id, batch_count, payload_bytes)"
-		  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, length(?7))"
-		: "INSERT INTO events (seq, event_id, server_id, position, time_us, kind,"
-		  " payload, checksum, batch_id, batch_count)"
-		  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-	const struct {
-		const char *sql;
-		sqlite3_stmt **stmt;
-	} wanted[] = {
-	    {"BEGIN IMMEDIATE", &store->begin},
-	    {"COMMIT", &store->commit},
-	    {"ROLLBACK", &store->rollback},
-	    {"SELECT max(version) FROM schema_version", &store->version_max},
-	    {"SELECT coalesce(max(seq), 0) + 1 FROM events", &store->seq_next},
-	    {"SELECT coalesce(max(position), -1) FROM events WHERE server_id = ?1",
-	     &store->position_last},
-	    {"SELECT 1 FROM events WHERE event_id = ?1"
-	     " UNION ALL SELECT 1 FROM events WHERE server_id = ?2 AND position = ?3",
-	     &store->find},
-	    {insert, &store->insert},
-	};
+	sqlite3_stmt *stmt = NULL;
+	int rc = SQLITE_OK;
 
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-		enum store_code code = statement_prepare(store, wanted[i].sql, wanted[i].stmt, err);
-
-		if (code != STORE_OK)
-			return code;
+	/* Once taken over, SQLite says that there is none. */
+	if (store->autocheckpoint_frames < 0) {
+		rc = sqlite3_prepare_v2(db, "PRAGMA wal_autocheckpoint", -1, &stmt, NULL);
+		if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+			store->autocheckpoint_frames = sqlite3_column_int(stmt, 0);
+		rc = sqlite3_finalize(stmt);
 	}
+	if (rc != SQLITE_OK)
+		return store_error_set_sqlite(err, db, rc, "cannot read wal_autocheckpoint");
+	if (store->autocheckpoint_frames > 0)
+		sqlite3_wal_hook(db, autocheckpoint, store);
 	return STORE_OK;
 }
 
+/*
+ * Makes the names of the database and of its WAL durable. SQLite syncs the folder after the first
+ * sync of a WAL, never for the database, and its unix VFS ignores it when that fails; so a promise
+ * would hang on a failure that nobody reports; and a checkpoint may overwrite the database long
+ * before anybody asks. A folder that may not be read, or a file system that has no such sync, is
+ * left to SQLite.
+ */
+static enum store_code folder_sync(const struct store *store, sqlite3 *db, struct store_error *err)
+{
+	const struct store_files *files = store->options.files;
+	const char *slash = strrchr(store->path, '/');
+	char *folder = strdup(slash ? store->path : ".");
+	int number;
+	int rc;
+
+	/* The WAL is made by the first connection that reads. */
+	rc = sqlite3_exec(db, "SELECT 1 FROM sqlite_master", NULL, NULL, NULL);
+	if (rc != SQLITE_OK) {
+		free(folder);
+		return store_error_set_sqlite(err, db, rc, "cannot read the schema");
+	}
+	if (!folder)
+		return store_error_at(err, store, STORE_ERR_NO_MEMORY, 0, "out of memory");
+	if (slash)
+		folder[slash == store->path ? 1 : slash - store->path] = '\0';
+	number = files->sync_folder(files->context, folder);
+	free(folder);
+	switch (number) {
+	case 0:
+	case EACCES:
+	case EPERM:
+	case EINVAL:
+	case ENOTSUP:
+		return STORE_OK;
+	default:
+		return store_error_set_file(err, number, store->path,
+					    "cannot make the name durable");
+	}
+}
+
+/* What opening needs to know. */
+struct opening {
+	struct store *store;
+	const struct store_options *options;
+	const struct store_migration *migrations;
+	size_t count;
+	bool reader;
+	bool settle;
+};
+
 /* From a connection that has touched nothing to one whose settings and schema are right. */
-static enum store_code connection_prepare(sqlite3 *db, const struct store_options *options,
-					  const struct store_migration *migrations, size_t count,
+static enum store_code connection_prepare(sqlite3 *db, const struct opening *opening,
 					  struct store_error *err)
 {
 	enum store_code code;
 	int version = 0;
 
-	code = store_schema_inspect(db, migrations, count, &version, err);
+	code = store_schema_inspect(db, opening->migrations, opening->count, &version, err);
 	if (code != STORE_OK)
 		return code;
-	code = store_pragmas_apply(db, options, err);
+	code = store_pragmas_apply(db, opening->options, opening->reader, err);
 	if (code != STORE_OK)
 		return code;
-	if (version == (int)count)
-		return STORE_OK;
-	return store_schema_migrate(db, options, migrations, count, err);
+	if (opening->reader) {
+		if (version == (int)opening->count)
+			return STORE_OK;
+		return store_error_set(err, STORE_ERR_SCHEMA_BROKEN, 0,
+				       "the store has version %d, and a reader cannot take it to "
+				       "%zu",
+				       version, opening->count);
+	}
+	code = autocheckpoint_take_over(opening->store, db, err);
+	if (code == STORE_OK)
+		code = folder_sync(opening->store, db, err);
+	if (code == STORE_OK)
+		code = store_repair(db, opening->settle, err);
+	if (code != STORE_OK || version == (int)opening->count)
+		return code;
+	return store_schema_migrate(db, opening->options, opening->migrations, opening->count, err);
 }
 
 /*
@@ -231,114 +238,201 @@ static enum store_code connection_prepare(sqlite3 *db, const struct store_option
  * lock: of two connections that switch a new database to WAL at once, one fails at once. Every step
  * can be repeated.
  */
-static enum store_code connection_prepare_patiently(sqlite3 *db,
-						    const struct store_options *options,
-						    const struct store_migration *migrations,
-						    size_t count, struct patience *patience,
+static enum store_code connection_prepare_patiently(sqlite3 *db, const struct opening *opening,
+						    struct store_patience *patience,
 						    struct store_error *err)
 {
 	struct store_error attempt = {0};
 	enum store_code code;
 
 	do {
-		code = connection_prepare(db, options, migrations, count, &attempt);
-	} while (code == STORE_ERR_BUSY && patience_wait(patience, 0));
+		code = connection_prepare(db, opening, &attempt);
+	} while (code == STORE_ERR_BUSY && store_busy_wait(patience, 0));
 	if (code != STORE_OK && err)
 		*err = attempt;
 	return code;
 }
 
-/* Everything but the connection, which its caller closes in the way that it needs. */
-static void store_release(struct store *store)
+/* Fills store->db. */
+static enum store_code store_connect(struct store *store, bool settle, struct store_error *err)
+{
+	struct opening opening = {
+	    .store = store,
+	    .options = &store->options,
+	    .migrations = store->options.migrations,
+	    .count = store->options.migration_count,
+	    .reader = store->read_only,
+	    .settle = settle,
+	};
+	enum store_code code;
+	sqlite3 *db = NULL;
+
+	if (!opening.migrations)
+		opening.migrations = store_migrations(store->options.schema, &opening.count);
+	code = store_schema_check_list(opening.migrations, opening.count, err);
+	if (code != STORE_OK)
+		goto out;
+	store->version = (int)opening.count;
+	store->autocheckpoint_frames = -1;
+	store->checkpoint_failed_by = 0;
+	store->patience = (struct store_patience){.left_ms = store->busy_timeout_ms};
+	code = connection_open(store->path, &store->patience, store->read_only, &db, err);
+	if (code == STORE_OK)
+		code = connection_prepare_patiently(db, &opening, &store->patience, err);
+	if (code != STORE_OK)
+		goto out;
+	code = store_schema_probe(db, store->options.schema, err);
+	if (code == STORE_OK && store->checkpoint_failed_by != 0)
+		code = store_error_set_sqlite(err, db, store->checkpoint_failed_by,
+					      "a checkpoint failed");
+	if (code != STORE_OK)
+		goto out;
+	store->patience = (struct store_patience){.anew = true, .limit_ms = store->busy_timeout_ms};
+	store->db = db;
+	db = NULL;
+out:
+	if (code != STORE_OK)
+		store_error_add_path(err, db, store->path);
+	connection_discard(db);
+	return code;
+}
+
+/* Ends the connection, in one of the two ways. */
+static void store_disconnect(struct store *store, bool discard)
 {
 	store_cursors_orphan(store);
-	sqlite3_finalize(store->begin);
-	sqlite3_finalize(store->commit);
-	sqlite3_finalize(store->rollback);
-	sqlite3_finalize(store->version_max);
-	sqlite3_finalize(store->seq_next);
-	sqlite3_finalize(store->position_last);
-	sqlite3_finalize(store->find);
-	sqlite3_finalize(store->insert);
+	store_statements_release(store);
+	if (discard)
+		connection_discard(store->db);
+	else
+		sqlite3_close_v2(store->db);
+	store->db = NULL;
+	store->depth = 0;
+	store->rolled_back_by = 0;
+	store->committed = false;
+	store->seq_next = 0;
+}
+
+static void store_free(struct store *store)
+{
+	struct store_pragma *pragmas = (struct store_pragma *)(uintptr_t)store->options.pragmas;
+
+	for (size_t i = 0; pragmas && i < store->options.pragma_count; i++) {
+		free((char *)(uintptr_t)pragmas[i].name);
+		free((char *)(uintptr_t)pragmas[i].value);
+	}
+	free(pragmas);
+	free(store->path);
 	free(store);
 }
 
-enum store_code store_open(const char *path, const struct store_options *options,
-			   struct store **ret_store, struct store_error *err)
+/* A store without a connection; the options are known to be well-formed. NULL: no memory. */
+static struct store *store_create(const char *path, const struct store_options *options)
 {
-	const struct store_migration *migrations;
-	struct store *store = NULL;
-	enum store_code code;
-	struct patience patience = {0};
-	sqlite3 *db = NULL;
-	size_t count;
+	struct store *store = calloc(1, sizeof(*store));
+	struct store_pragma *pragmas;
 
-	if (!options)
-		options = &options_default;
-	if (!ret_store)
-		return store_error_set(err, STORE_ERR_INVALID, 0, "ret_store is NULL");
-	code = path_check(path, err);
-	if (code != STORE_OK)
-		return code;
-	code = options_check(options, err);
-	if (code != STORE_OK)
-		return code;
-	migrations = options->migrations;
-	count = options->migration_count;
-	if (!migrations)
-		migrations = store_migrations(&count);
-	code = store_schema_check_list(migrations, count, err);
-	if (code != STORE_OK)
-		return code;
-
-	store = calloc(1, sizeof(*store));
 	if (!store)
-		return store_error_set(err, STORE_ERR_NO_MEMORY, 0, "out of memory");
-	store->version = (int)count;
+		return NULL;
+	store->options = *options;
+	store->path = strdup(path);
+	pragmas = calloc(options->pragma_count + 1, sizeof(*pragmas));
+	store->options.pragmas = pragmas;
+	for (size_t i = 0; pragmas && i < options->pragma_count; i++) {
+		pragmas[i].name = strdup(options->pragmas[i].name);
+		pragmas[i].value = strdup(options->pragmas[i].value);
+		if (!pragmas[i].name || !pragmas[i].value)
+			goto fail;
+	}
+	if (!store->path || !pragmas)
+		goto fail;
+	if (!store->options.files)
+		store->options.files = store_files_posix();
 	store->busy_timeout_ms = options->busy_timeout_ms;
 	if (store->busy_timeout_ms == 0)
 		store->busy_timeout_ms = STORE_BUSY_TIMEOUT_DEFAULT_MS;
 	else if (store->busy_timeout_ms < 0)
 		store->busy_timeout_ms = 0;
+	return store;
+fail:
+	store_free(store);
+	return NULL;
+}
 
-	patience.left_ms = store->busy_timeout_ms;
-	code = connection_open(path, &patience, &db, err);
+static enum store_code open_any(const char *path, const struct store_options *options, bool reader,
+				struct store **ret_store, struct store_error *err)
+{
+	struct store *store;
+	enum store_code code;
+
+	if (!options)
+		options = &options_default;
+	if (!ret_store)
+		return store_error_set(err, STORE_ERR_INVALID, 0, "ret_store is NULL");
+	if (sqlite3_libversion_number() < STORE_SQLITE_VERSION_MIN)
+		return store_error_set(err, STORE_ERR_SQLITE, 0,
+				       "the library needs SQLite 3.15.0 or later, and runs with %s",
+				       sqlite3_libversion());
+	code = path_check(path, err);
+	if (code == STORE_OK)
+		code = options_check(options, err);
 	if (code != STORE_OK)
-		goto out;
-	code = connection_prepare_patiently(db, options, migrations, count, &patience, err);
-	if (code != STORE_OK)
-		goto out;
-	sqlite3_busy_timeout(db, store->busy_timeout_ms);
-	store->db = db;
-	code = statements_prepare(store, err);
-	if (code != STORE_OK)
-		goto out;
+		return code;
+	store = store_create(path, options);
+	if (!store)
+		return store_error_set(err, STORE_ERR_NO_MEMORY, 0, "%.200s: out of memory", path);
+	store->read_only = reader;
+	code = store_connect(store, false, err);
+	if (code != STORE_OK) {
+		store_free(store);
+		return code;
+	}
 	*ret_store = store;
-	store = NULL;
-	db = NULL;
-out:
-	if (code != STORE_OK)
-		error_add_path(err, path);
-	if (store)
-		store_release(store);
-	connection_discard(db);
+	return STORE_OK;
+}
+
+enum store_code store_open(const char *path, const struct store_options *options,
+			   struct store **ret_store, struct store_error *err)
+{
+	return open_any(path, options, false, ret_store, err);
+}
+
+enum store_code store_open_reader(const char *path, const struct store_options *options,
+				  struct store **ret_store, struct store_error *err)
+{
+	return open_any(path, options, true, ret_store, err);
+}
+
+enum store_code store_reopen(struct store *store, struct store_error *err)
+{
+	enum store_code code;
+
+	if (!store)
+		return store_error_set(err, STORE_ERR_INVALID, 0, "the store is NULL");
+	if (store->depth > 0 || store->backing_up)
+		return store_error_at(err, store, STORE_ERR_INVALID, 0,
+				      "a transaction or a backup is under way");
+	store_disconnect(store, true);
+	/* Until it has succeeded. */
+	if (store->stopped_by == 0)
+		store->stopped_by = SQLITE_CANTOPEN;
+	code = store_connect(store, true, err);
+	if (code == STORE_OK)
+		store->stopped_by = 0;
 	return code;
 }
 
 void store_close(struct store *store)
 {
-	sqlite3 *db;
-	bool stopped;
-
 	if (!store)
 		return;
-	db = store->db;
-	stopped = store->stopped_by != 0;
-	store_release(store);
-	if (stopped)
-		connection_discard(db);
-	else
-		sqlite3_close_v2(db);
+	store_disconnect(store, store->stopped_by != 0);
+	store_free(store);
+}
+
+const char *store_path(const struct store *store)
+{
+	return store->path;
 }
 
 struct sqlite3 *store_handle(struct store *store)
@@ -351,80 +445,12 @@ int store_schema_version(const struct store *store)
 	return store->version;
 }
 
-int store_run(sqlite3_stmt *stmt)
+int64_t store_now_us(const struct store_options *options)
 {
-	int rc = sqlite3_step(stmt);
+	struct timespec now;
 
-	sqlite3_reset(stmt);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : rc;
-}
-
-enum store_code store_check_running(const struct store *store, struct store_error *err)
-{
-	if (store->stopped_by == 0)
-		return STORE_OK;
-	return store_error_set(err, STORE_ERR_STOPPED, store->stopped_by,
-			       "the store has stopped after an error (%s): close it and open it "
-			       "again",
-			       sqlite3_errstr(store->stopped_by));
-}
-
-enum store_code store_begin(struct store *store, struct store_error *err)
-{
-	int rc;
-
-	if (!sqlite3_get_autocommit(store->db))
-		return store_error_set(err, STORE_ERR_INVALID, 0,
-				       "the caller has left a transaction open on store_handle()");
-	rc = store_run(store->begin);
-	if (rc == SQLITE_OK)
-		return STORE_OK;
-	if (rc == SQLITE_BUSY_SNAPSHOT)
-		return store_error_set(err, STORE_ERR_BUSY, rc,
-				       "a statement of the caller's on store_handle() still reads "
-				       "an older state of the store");
-	if (store_code_from_sqlite(rc) == STORE_ERR_BUSY)
-		return store_error_set(err, STORE_ERR_BUSY, rc,
-				       "the write lock was not free within %d ms: another "
-				       "connection or process holds it",
-				       store->busy_timeout_ms);
-	return store_error_set_sqlite(err, store->db, rc, "cannot begin a transaction");
-}
-
-enum store_code store_commit(struct store *store, struct store_error *err)
-{
-	int rc = store_run(store->commit);
-	enum store_code code;
-	bool determinate;
-
-	if (rc == SQLITE_OK)
-		return STORE_OK;
-	code = store_error_set_sqlite(err, store->db, rc, "cannot commit");
-	/*
-	 * A busy commit (a reader in the way, in the rollback modes) and a violated constraint come
-	 * before anything is final. Any other error may have come after the commit record had been
-	 * written whole: a failed sync, a full disk while the last frame is repeated to fill a
-	 * sector, no memory for the index of the WAL.
-	 */
-	determinate = (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_CONSTRAINT;
-	if (!determinate) {
-		store->stopped_by = rc;
-		if (err)
-			err->indeterminate = true;
-	}
-	store_rollback(store, code);
-	return code;
-}
-
-void store_rollback(struct store *store, enum store_code cause)
-{
-	int rc = SQLITE_OK;
-
-	if (cause == STORE_ERR_IO && store->stopped_by == 0)
-		store->stopped_by = SQLITE_IOERR;
-	/* Some errors have made SQLite roll back already. */
-	if (!sqlite3_get_autocommit(store->db))
-		rc = store_run(store->rollback);
-	if (rc != SQLITE_OK && store->stopped_by == 0)
-		store->stopped_by = rc;
+	if (options->clock_us)
+		return options->clock_us(options->clock_context);
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }

@@ -25,6 +25,9 @@
 
 #include "store/store.h"
 
+/* The last version of the event store. */
+#define EVENTS_VERSION 4
+
 /* A folder in which a test does what it likes, and the store in it. */
 struct folder {
 	char path[128];
@@ -176,7 +179,7 @@ static inline struct store *open_version(const char *path, size_t version)
 {
 	struct store_options options = {0};
 
-	options.migrations = store_migrations(NULL);
+	options.migrations = store_migrations(STORE_SCHEMA_EVENTS, NULL);
 	options.migration_count = version;
 	return open_with(path, &options);
 }

@@ -5,7 +5,7 @@
 #include "store/test/counting_vfs.h"
 #include "store/test/store_test.h"
 
-/* A1: after opening a file, WAL, FULL and foreign keys are what SQLite itself reports. */
+/* [A1] After opening a file, WAL, FULL and foreign keys are what SQLite itself reports. */
 static void test_wal_is_enabled_after_open(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -24,7 +24,7 @@ static void test_wal_is_enabled_after_open(void **state)
 	assert_int_equal(folder_count(folder), 1);
 }
 
-/* A1: no options at all are the archival profile. */
+/* [A1] No options at all are the archival profile. */
 static void test_default_is_archival(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -39,7 +39,7 @@ static void test_default_is_archival(void **state)
 	store_close(store);
 }
 
-/* A1: balanced is NORMAL, bulk is OFF, and both are WAL with foreign keys. */
+/* [A1] [B1] Balanced is NORMAL, bulk is OFF, and both are WAL with foreign keys. */
 static void test_profiles(void **state)
 {
 	static const struct {
@@ -64,7 +64,7 @@ static void test_profiles(void **state)
 	}
 }
 
-/* A1: a database that has no file is refused by name, and makes none. */
+/* [A1] A database that has no file is refused by name, and makes none. */
 static void test_memory_is_refused(void **state)
 {
 	struct store_error err;
@@ -78,7 +78,7 @@ static void test_memory_is_refused(void **state)
 	assert_false(file_exists("file:x?mode=memory"));
 }
 
-/* A1: where WAL is impossible, opening fails and says what the database answered. */
+/* [A1] Where WAL is impossible, opening fails and says what the database answered. */
 static void test_wal_that_does_not_take_is_an_error(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -109,7 +109,7 @@ static enum store_code open_unprivileged(const char *path)
 	return (enum store_code)child_wait(child);
 }
 
-/* A1: a file that may not be written is an error and not a read-only store. */
+/* [A1] A file that may not be written is an error and not a read-only store. */
 static void test_read_only_file(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -120,7 +120,7 @@ static void test_read_only_file(void **state)
 	assert_int_equal(open_unprivileged(folder->store), STORE_ERR_READ_ONLY);
 }
 
-/* A1: a writable file in a folder where no WAL can be made is an error. */
+/* [A1] A writable file in a folder where no WAL can be made is an error. */
 static void test_read_only_folder(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -135,7 +135,7 @@ static void test_read_only_folder(void **state)
 	assert_int_equal(folder_count(folder), 1);
 }
 
-/* A1: a missing folder, and a folder in the file's place, cannot be opened. */
+/* [A1] A missing folder, and a folder in the file's place, cannot be opened. */
 static void test_path_that_leads_nowhere(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -148,7 +148,7 @@ static void test_path_that_leads_nowhere(void **state)
 	assert_open_fails(folder->path, NULL, STORE_ERR_CANNOT_OPEN);
 }
 
-/* A1: a file that is no database is refused and keeps its bytes. */
+/* [A1] A file that is no database is refused and keeps its bytes. */
 static void test_not_a_database(void **state)
 {
 	static const char text[] = "This is a letter, not a database; it is long enough to be one.";
@@ -162,7 +162,7 @@ static void test_not_a_database(void **state)
 	assert_int_equal(folder_count(folder), 1);
 }
 
-/* A2: a database with somebody else's tables is refused and keeps its bytes. */
+/* [A2] A database with somebody else's tables is refused and keeps its bytes. */
 static void test_not_a_store(void **state)
 {
 	static const char *const foreign[] = {
@@ -186,7 +186,7 @@ static void test_not_a_store(void **state)
 	}
 }
 
-/* A1: each setting that may be overridden takes its value, in any case of letters. */
+/* [B1] Each setting that may be overridden takes its value, in any case of letters. */
 static void test_overrides_take(void **state)
 {
 	static const struct {
@@ -214,8 +214,6 @@ static void test_overrides_take(void **state)
 	    {"mmap_size", "1048576", "1048576"},
 	    {"temp_store", "memory", "2"},
 	    {"secure_delete", "fast", "2"},
-	    {"wal_autocheckpoint", "8", "8"},
-	    {"wal_autocheckpoint", "0", "0"},
 	    {"journal_size_limit", "65536", "65536"},
 	};
 	const struct folder *folder = folder_of(state);
@@ -238,7 +236,35 @@ static void test_overrides_take(void **state)
 	}
 }
 
-/* A1: of two overrides of one setting the later counts, whatever the order of the settings. */
+/* [B1] The library makes automatic checkpoints itself, at the moments that were asked for. */
+static void test_autocheckpoint(void **state)
+{
+	static const char *const values[] = {"0", "8", "40"};
+	const struct folder *folder = folder_of(state);
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		struct store_pragma pragma = {"wal_autocheckpoint", values[i]};
+		struct store_options options = {.pragmas = &pragma, .pragma_count = 1};
+		struct store *store;
+		int64_t frames = atoi(values[i]);
+		struct stat st;
+
+		folder_empty(folder);
+		store = open_with(folder->store, &options);
+		for (int64_t n = 0; n < 40; n++)
+			append_ok(store, "a", n, 1);
+		assert_int_equal(stat(folder->wal, &st), 0);
+		/* Without one the log grows for ever; with one it starts anew soon after it has so
+		 * many frames of 4096 + 24 bytes. */
+		if (frames == 0)
+			assert_true(st.st_size > 100 * 4120);
+		else
+			assert_in_range(st.st_size, frames * 4120, (frames + 16) * 4120);
+		store_close(store);
+	}
+}
+
+/* [B1] Of two overrides of one setting the later counts, whatever the order of the settings. */
 static void test_later_override_counts(void **state)
 {
 	static const struct store_pragma pragmas[] = {
@@ -255,7 +281,7 @@ static void test_later_override_counts(void **state)
 	store_close(store);
 }
 
-/* A1: an option that is wrong is refused before a file is made. */
+/* [B1] An option that is wrong is refused before a file is made. */
 static void test_wrong_options(void **state)
 {
 	static const struct store_pragma pragmas[] = {
@@ -294,7 +320,7 @@ static void test_wrong_options(void **state)
 	assert_open_fails(folder->store, &options, STORE_ERR_INVALID);
 	options = (struct store_options){.migration_count = 1};
 	assert_open_fails(folder->store, &options, STORE_ERR_INVALID);
-	options = (struct store_options){.migrations = store_migrations(NULL)};
+	options = (struct store_options){.migrations = store_migrations(STORE_SCHEMA_EVENTS, NULL)};
 	assert_open_fails(folder->store, &options, STORE_ERR_INVALID);
 	options = (struct store_options){.migrations = nameless, .migration_count = 1};
 	assert_open_fails(folder->store, &options, STORE_ERR_INVALID);
@@ -305,7 +331,7 @@ static void test_wrong_options(void **state)
 	assert_int_equal(folder_count(folder), 0);
 }
 
-/* A1: a page size that an existing store does not have is an error and not silence. */
+/* [A1] A page size that an existing store does not have is an error and not silence. */
 static void test_page_size_of_existing_store(void **state)
 {
 	static const struct store_pragma pragma = {"page_size", "1024"};
@@ -319,7 +345,7 @@ static void test_page_size_of_existing_store(void **state)
 	assert_non_null(strstr(err.message, "'4096'"));
 }
 
-/* A2: opening and closing a store that is up to date changes nothing on the disk. */
+/* [A2] Opening and closing a store that is up to date changes nothing on the disk. */
 static void test_second_open_writes_nothing(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -340,7 +366,7 @@ static void test_second_open_writes_nothing(void **state)
 	counting_vfs_remove();
 }
 
-/* A1: a lock that stays taken ends opening with "busy" after the timeout, not with a wrong mode. */
+/* [A1] A lock that stays taken ends opening with "busy" after the timeout, not in a wrong mode. */
 static void test_open_meets_a_lock(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -357,7 +383,7 @@ static void test_open_meets_a_lock(void **state)
 	store_close(open_with(folder->store, NULL));
 }
 
-/* A1: stores of one process, on one file and on two, do not disturb each other. */
+/* [A1] Stores of one process, on one file and on two, do not disturb each other. */
 static void test_several_stores_in_one_process(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -382,7 +408,7 @@ static void test_several_stores_in_one_process(void **state)
 	store_close(other);
 }
 
-/* A2: processes that create the same store at the same moment all get it, migrated once. */
+/* [A2] Processes that create the same store at the same moment all get it, migrated once. */
 static void test_processes_create_one_store(void **state)
 {
 	enum { PROCESSES = 4, ROUNDS = 10 };
@@ -479,6 +505,7 @@ int main(void)
 	    TEST(test_not_a_database),
 	    TEST(test_not_a_store),
 	    TEST(test_overrides_take),
+	    TEST(test_autocheckpoint),
 	    TEST(test_later_override_counts),
 	    TEST(test_wrong_options),
 	    TEST(test_page_size_of_existing_store),

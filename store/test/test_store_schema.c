@@ -13,16 +13,16 @@ static struct store_options options_with(struct store_migration list[MIGRATIONS_
 	struct store_options options = {0};
 	size_t count;
 
-	memcpy(list, store_migrations(&count), sizeof(*list) * 3);
-	assert_int_equal(count, 3);
-	list[3] = (struct store_migration){"one more", sql};
+	memcpy(list, store_migrations(STORE_SCHEMA_EVENTS, &count), sizeof(*list) * EVENTS_VERSION);
+	assert_int_equal(count, EVENTS_VERSION);
+	list[EVENTS_VERSION] = (struct store_migration){"one more", sql};
 	options.migrations = list;
-	options.migration_count = 4;
+	options.migration_count = EVENTS_VERSION + 1;
 	options.clock_us = clock_fixed;
 	return options;
 }
 
-/* A2: after opening there is a schema_version table with a row for each migration. */
+/* [A2] After opening there is a schema_version table with a row for each migration. */
 static void test_schema_version_exists_after_open(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -32,16 +32,16 @@ static void test_schema_version_exists_after_open(void **state)
 	assert_int_equal(query_int(db, "SELECT count(*) FROM sqlite_master WHERE type = 'table'"
 				       " AND name = 'schema_version'"),
 			 1);
-	assert_query_text(db, "SELECT group_concat(version) FROM schema_version", "1,2,3");
+	assert_query_text(db, "SELECT group_concat(version) FROM schema_version", "1,2,3,4");
 	assert_query_text(db, "SELECT group_concat(DISTINCT applied_us) FROM schema_version",
 			  "1700000000000000");
-	assert_int_equal(store_schema_version(store), 3);
+	assert_int_equal(store_schema_version(store), EVENTS_VERSION);
 	assert_query_text(db, "PRAGMA integrity_check", "ok");
 	store_close(store);
 }
 
 /*
- * A3: the digests of the migrations are those that stores in the world have. Whoever makes this
+ * [A3] The digests of the migrations are those that stores in the world have. Whoever makes this
  * test red has changed a migration that is applied already, and wants a new one instead.
  */
 static void test_digests_of_released_migrations(void **state)
@@ -64,12 +64,12 @@ static void test_digests_of_released_migrations(void **state)
 	store_close(store);
 }
 
-/* A2: a store of each older version, with events in it, is brought up to date and keeps them. */
+/* [A2] A store of each older version, with events in it, is brought up to date and keeps them. */
 static void test_older_store_is_migrated(void **state)
 {
 	const struct folder *folder = folder_of(state);
 
-	for (size_t version = 1; version <= 3; version++) {
+	for (size_t version = 1; version <= EVENTS_VERSION; version++) {
 		struct store *store;
 		struct sqlite3 *db;
 
@@ -82,8 +82,9 @@ static void test_older_store_is_migrated(void **state)
 
 		store = open_with(folder->store, NULL);
 		db = store_handle(store);
-		assert_int_equal(store_schema_version(store), 3);
-		assert_int_equal(query_int(db, "SELECT max(version) FROM schema_version"), 3);
+		assert_int_equal(store_schema_version(store), EVENTS_VERSION);
+		assert_int_equal(query_int(db, "SELECT max(version) FROM schema_version"),
+				 EVENTS_VERSION);
 		append_ok(store, "a", 51, 1);
 		assert_int_equal(event_count(store), 52);
 		assert_int_equal(query_int(db, "SELECT count(*) FROM events"
@@ -94,7 +95,7 @@ static void test_older_store_is_migrated(void **state)
 	}
 }
 
-/* A2: two stores that went different ways to the last version have the same schema. */
+/* [A2] Two stores that went different ways to the last version have the same schema. */
 static void test_migrated_schema_equals_fresh_schema(void **state)
 {
 	static const char *const sql = "SELECT group_concat(type || name || coalesce(sql, ''))"
@@ -118,7 +119,7 @@ static void test_migrated_schema_equals_fresh_schema(void **state)
 	store_close(fresh);
 }
 
-/* A2: a migration that fails half way leaves the version before it, whole and usable. */
+/* [A2] A migration that fails half way leaves the version before it, whole and usable. */
 static void test_failing_migration_leaves_the_old_version(void **state)
 {
 	static const char *const broken[] = {
@@ -140,20 +141,21 @@ static void test_failing_migration_leaves_the_old_version(void **state)
 		struct store_error err;
 
 		err = assert_open_fails(folder->store, &options, STORE_ERR_MIGRATION);
-		assert_non_null(strstr(err.message, "migration 4 'one more'"));
+		assert_non_null(strstr(err.message, "migration 5 'one more'"));
 		assert_false(err.indeterminate);
 		store = open_with(folder->store, NULL);
 		assert_int_equal(query_int(store_handle(store), "SELECT count(*) FROM sqlite_master"
 								" WHERE name IN ('extra', 'more')"),
 				 0);
 		assert_int_equal(
-		    query_int(store_handle(store), "SELECT max(version) FROM schema_version"), 3);
+		    query_int(store_handle(store), "SELECT max(version) FROM schema_version"),
+		    EVENTS_VERSION);
 		assert_int_equal(event_count(store), 5);
 		store_close(store);
 	}
 }
 
-/* A2: a list that goes on behind the built-in one is applied like it. */
+/* [A2] A list that goes on behind the built-in one is applied like it. */
 static void test_longer_list(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -163,13 +165,13 @@ static void test_longer_list(void **state)
 
 	store_close(open_with(folder->store, NULL));
 	store = open_with(folder->store, &options);
-	assert_int_equal(store_schema_version(store), 4);
+	assert_int_equal(store_schema_version(store), EVENTS_VERSION + 1);
 	assert_int_equal(query_int(store_handle(store), "SELECT count(*) FROM extra"), 0);
 	append_ok(store, "a", 1, 1);
 	store_close(store);
 }
 
-/* A2: a list that makes no events table is refused, because nothing could be stored. */
+/* [A2] A list that makes no events table is refused, because nothing could be stored. */
 static void test_list_without_events(void **state)
 {
 	static const struct store_migration list[] = {{"other", "CREATE TABLE other (x)"}};
@@ -179,7 +181,7 @@ static void test_list_without_events(void **state)
 	assert_open_fails(folder->store, &options, STORE_ERR_SCHEMA_BROKEN);
 }
 
-/* A3: a store of a newer program is refused, and its file and folder stay as they were. */
+/* [A3] A store of a newer program is refused, and its file and folder stay as they were. */
 static void test_newer_store_is_not_touched(void **state)
 {
 	static const char *const modes[] = {"wal", "delete", "truncate", "persist"};
@@ -201,10 +203,11 @@ static void test_newer_store_is_not_touched(void **state)
 		files = folder_count(folder);
 
 		/* The older program has the default's settings, WAL among them. */
-		options = (struct store_options){.migrations = store_migrations(NULL),
+		options = (struct store_options){.migrations =
+						     store_migrations(STORE_SCHEMA_EVENTS, NULL),
 						 .migration_count = 2};
 		err = assert_open_fails(folder->store, &options, STORE_ERR_SCHEMA_NEWER);
-		assert_non_null(strstr(err.message, "version 3"));
+		assert_non_null(strstr(err.message, "version 4"));
 		assert_file_unchanged(folder->store, before);
 		assert_false(file_exists(folder->wal));
 		assert_false(file_exists(folder->shm));
@@ -212,21 +215,21 @@ static void test_newer_store_is_not_touched(void **state)
 	}
 }
 
-/* A3: a newer schema_version may have other columns; the version alone decides. */
+/* [A3] A newer schema_version may have other columns; the version alone decides. */
 static void test_newer_store_with_other_columns(void **state)
 {
 	const struct folder *folder = folder_of(state);
 	struct bytes before;
 
 	exec_on_file(folder->store, "CREATE TABLE schema_version (version INTEGER PRIMARY KEY);"
-				    "INSERT INTO schema_version VALUES (1), (2), (3), (4)");
+				    "INSERT INTO schema_version VALUES (1), (2), (3), (4), (5)");
 	before = file_bytes(folder->store);
 	assert_open_fails(folder->store, NULL, STORE_ERR_SCHEMA_NEWER);
 	assert_file_unchanged(folder->store, before);
 	assert_int_equal(folder_count(folder), 1);
 }
 
-/* A3: a newer store that a killed writer left with a WAL keeps the file and the WAL. */
+/* [A3] A newer store that a killed writer left with a WAL keeps the file and the WAL. */
 static void test_newer_store_with_a_wal_is_not_touched(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -247,7 +250,7 @@ static void test_newer_store_with_a_wal_is_not_touched(void **state)
 	before = file_bytes(folder->store);
 	before_wal = file_bytes(folder->wal);
 	assert_true(before_wal.size > 0);
-	options.migrations = store_migrations(NULL);
+	options.migrations = store_migrations(STORE_SCHEMA_EVENTS, NULL);
 	options.migration_count = 2;
 	assert_open_fails(folder->store, &options, STORE_ERR_SCHEMA_NEWER);
 	assert_file_unchanged(folder->store, before);
@@ -257,7 +260,7 @@ static void test_newer_store_with_a_wal_is_not_touched(void **state)
 	store_close(store);
 }
 
-/* A3: a migration whose text is not the applied one is found, by number and name. */
+/* [A3] A migration whose text is not the applied one is found, by number and name. */
 static void test_changed_migration_is_found(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -269,11 +272,11 @@ static void test_changed_migration_is_found(void **state)
 	store_close(open_with(folder->store, &options));
 	before = file_bytes(folder->store);
 	/* One blank more. */
-	list[3].sql = "CREATE TABLE extra  (x)";
+	list[EVENTS_VERSION].sql = "CREATE TABLE extra  (x)";
 	err = assert_open_fails(folder->store, &options, STORE_ERR_SCHEMA_CHANGED);
-	assert_non_null(strstr(err.message, "migration 4 'one more'"));
+	assert_non_null(strstr(err.message, "migration 5 'one more'"));
 	/* Two that changed places. */
-	list[3] = store_migrations(NULL)[1];
+	list[EVENTS_VERSION] = store_migrations(STORE_SCHEMA_EVENTS, NULL)[1];
 	list[1].sql = "CREATE TABLE extra (x)";
 	err = assert_open_fails(folder->store, &options, STORE_ERR_SCHEMA_CHANGED);
 	assert_non_null(strstr(err.message, "migration 2"));
@@ -281,11 +284,11 @@ static void test_changed_migration_is_found(void **state)
 	assert_int_equal(folder_count(folder), 1);
 	/* The name is for people. */
 	options = options_with(list, "CREATE TABLE extra (x)");
-	list[3].name = "renamed";
+	list[EVENTS_VERSION].name = "renamed";
 	store_close(open_with(folder->store, &options));
 }
 
-/* A3: a schema_version that is no line 1, 2, … n is refused and not repaired. */
+/* [A3] A schema_version that is no line 1, 2, … n is refused and not repaired. */
 static void test_broken_line_of_versions(void **state)
 {
 	static const char *const damages[] = {
@@ -308,7 +311,7 @@ static void test_broken_line_of_versions(void **state)
 	}
 }
 
-/* A3: a handle that another program's migration has overtaken appends nothing any more. */
+/* [A3] A handle that another program's migration has overtaken appends nothing any more. */
 static void test_overtaken_handle_is_refused(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -328,7 +331,7 @@ static void test_overtaken_handle_is_refused(void **state)
 	store_close(fresh);
 }
 
-/* A4: nothing can delete or change an event, while a migration can still fill its own column. */
+/* [A4] Nothing can delete or change an event, while a migration can still fill its own column. */
 static void test_events_are_never_changed(void **state)
 {
 	static const char *const attempts[] = {
@@ -350,7 +353,7 @@ static void test_events_are_never_changed(void **state)
 	store_close(store);
 }
 
-/* A2: with a clock of the caller's, the same calls make the same file, byte for byte. */
+/* [A2] With a clock of the caller's, the same calls make the same file, byte for byte. */
 static void test_same_calls_make_the_same_file(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -369,7 +372,7 @@ static void test_same_calls_make_the_same_file(void **state)
 	assert_file_unchanged(path, file_bytes(folder->store));
 }
 
-/* A2: what an operator asks of the newest index is answered from it alone. */
+/* [A2] What an operator asks of the newest index is answered from it alone. */
 static void test_volume_by_kind_needs_only_its_index(void **state)
 {
 	const struct folder *folder = folder_of(state);
