@@ -5,6 +5,8 @@
 #   WERROR=       let warnings be warnings
 #   V=1           show the commands
 #   BOOTSTRAP=:   do not look for missing packages
+#   PREFIX=dir    where `make install` installs (default: /usr/local); LIBDIR= and INCLUDEDIR= below
+#   DESTDIR=dir   put in front of every installed path, to stage a package
 
 BUILD     ?= build
 ifeq ($(origin CC),default)
@@ -17,6 +19,11 @@ JOBS      ?= 2
 BOOTSTRAP ?= sh .ci/bootstrap
 PATIENCE  ?= 1
 FUZZ_SECONDS ?= 20
+PREFIX     ?= /usr/local
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DESTDIR    ?=
+VERSION   := $(shell sed -n 's/^\#define PLUGPULL_VERSION "\(.*\)"/\1/p' harness/case/version.h)
 
 PKGS      := sqlite3 jansson libxxhash gmp
 STD       := -std=gnu11 -I. -D_GNU_SOURCE
@@ -27,22 +34,35 @@ WARN      := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-p
 # exist before the bootstrap has run.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
+STORE_LIBS = $(eval STORE_LIBS := $$(shell pkg-config --libs sqlite3) -lpthread)$(STORE_LIBS)
 
 COMPILE    = $(CC) $(STD) $(PKG_CFLAGS) $(CPPFLAGS) $(WARN) $(WERROR) $(OPT) $(SAN) \
-             -fno-omit-frame-pointer $(CFLAGS)
+             -fno-omit-frame-pointer $(AS_LIBRARY) $(CFLAGS)
 LINK       = $(CC) $(SAN) $(LDFLAGS)
 LIBS       = $(PKG_LIBS) -lpthread -ldl $(LDLIBS)
 
-# Every .c file belongs to the library, except main.c, the benchmarks and what is in test/ folders.
-# There, test_*.c is a cmocka program, fuzz_*.c a libFuzzer program, and any other file is linked
-# with both.
+# The store is a library of its own. The archive that is installed is the one that the program and
+# the tests are linked with. Its public headers are store.h and those that it includes.
+STORE_SRC := $(wildcard store/*.c)
+STORE_OBJ := $(STORE_SRC:%.c=$(BUILD)/obj/%.o)
+STORE_HEADERS := $(sort store/store.h \
+                   $(shell sed -n 's|^\#include "\(.*\)".*|store/\1|p' store/store.h))
+STORE_A   := $(BUILD)/libplugpull-store.a
+STORE_SO  := libplugpull-store.so
+STORE_SONAME := $(STORE_SO).$(firstword $(subst ., ,$(VERSION)))
+
+# Every other .c file belongs to the program's library, except main.c, the benchmarks, the examples
+# and what is in test/ folders. There, test_*.c is a cmocka program, fuzz_*.c a libFuzzer program,
+# and any other file is linked with both.
 BENCH_SRC := $(wildcard harness/bench/*.c)
+STORE_BENCH_SRC := $(wildcard store/bench/*.c)
 LIB_SRC   := $(filter-out harness/cli/main.c $(BENCH_SRC) $(wildcard */test/*.c), \
-               $(wildcard store/*.c faultinject/*.c faultinject/*/*.c harness/*/*.c reports/*.c))
+               $(wildcard faultinject/*.c faultinject/*/*.c harness/*/*.c reports/*.c))
 TEST_SRC  := $(wildcard */test/test_*.c */*/test/test_*.c)
 FUZZ_SRC  := $(wildcard */test/fuzz_*.c */*/test/fuzz_*.c)
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 TESTS     := $(foreach t,$(TEST_SRC),$(BUILD)/test/$(basename $(notdir $(t))))
+STORE_TESTS := $(foreach t,$(filter store/%,$(TEST_SRC)),$(BUILD)/test/$(basename $(notdir $(t))))
 FUZZERS   := $(foreach t,$(FUZZ_SRC),$(BUILD)/fuzz/$(basename $(notdir $(t))))
 ifneq ($(words $(TESTS) $(FUZZERS)),$(words $(sort $(TESTS) $(FUZZERS))))
 $(error two test programs have the same file name; rename one of: $(sort $(TEST_SRC) $(FUZZ_SRC)))
@@ -52,12 +72,13 @@ MAKEFLAGS += --no-print-directory
 Q         := $(if $(filter 1,$(V)),,@)
 say        = @echo "  $(1)	$(2)"
 
-.PHONY: all tests fuzzers demo check check-long bench san tidy fuzz coverage clean help bootstrap \
-        bootstrap-clang
+.PHONY: all tests store-tests fuzzers demo check check-long bench bench-store san tsan tidy fuzz \
+        coverage install install-store uninstall uninstall-store clean help bootstrap bootstrap-clang
 .DEFAULT_GOAL := all
 
-all: $(BUILD)/plugpull ## build the program, build/plugpull
+all: $(BUILD)/plugpull $(STORE_A) $(BUILD)/$(STORE_SO) ## build the program and the store library
 tests: $(TESTS)
+store-tests: $(STORE_TESTS)
 fuzzers: $(FUZZERS)
 
 demo: bootstrap ## the main job: prove the event store, lose events on purpose, replay, kill
@@ -83,9 +104,19 @@ bench: bootstrap ## the numbers, against other ways to get them; see docs/benchm
 	@$(MAKE) -j$(JOBS) all $(BUILD)/bench/plugpull-bench
 	@python3 -B harness/bench/run.py --build $(BUILD)
 
+bench-store: bootstrap ## the numbers of the store library
+	@$(MAKE) -j$(JOBS) $(BUILD)/bench/store-bench
+	@python3 -B store/bench/run.py --build $(BUILD)
+
 san: ## the same tests under the address and undefined-behaviour sanitizers
 	@$(MAKE) check BUILD=$(BUILD)-san CC=gcc OPT='-O1 -g' PATIENCE=5 \
 		SAN='-fsanitize=address,undefined -fno-sanitize-recover=all'
+
+tsan: bootstrap ## the store's tests under the thread sanitizer
+	@$(MAKE) -k -j$(JOBS) BUILD=$(BUILD)-tsan CC=gcc OPT='-O1 -g' SAN=-fsanitize=thread \
+		store-tests; \
+	python3 .ci/run-tests --programs-only --build $(BUILD)-tsan --build-status $$? --patience 5 \
+		$(STORE_TESTS:$(BUILD)/%=$(BUILD)-tsan/%)
 
 tidy: bootstrap-clang ## build with clang and gcc without a warning, clang-tidy, format, layers
 	@$(MAKE) -k -j$(JOBS) BUILD=$(BUILD)-clang CC=clang all tests; clang=$$?; \
@@ -105,11 +136,40 @@ coverage: bootstrap ## the tests with coverage; prints the line figure, pages in
 		SAN='--coverage -fprofile-update=atomic -DPLUGPULL_COVERAGE'; tests=$$?; \
 	sh .ci/coverage $(BUILD)-cov && exit $$tests
 
+install: install-store ## install the store library below PREFIX=/usr/local
+
+uninstall: uninstall-store ## remove what `make install` with the same PREFIX put there
+
+# A library that was built with a sanitizer or with coverage says so to whoever links it.
+install-store: $(STORE_A) $(BUILD)/$(STORE_SO)
+	$(call say,INSTALL,$(DESTDIR)$(LIBDIR)/$(STORE_SO))
+	$(Q)install -d '$(DESTDIR)$(INCLUDEDIR)/plugpull' '$(DESTDIR)$(LIBDIR)/pkgconfig'
+	$(Q)install -m 644 $(STORE_HEADERS) '$(DESTDIR)$(INCLUDEDIR)/plugpull'
+	$(Q)install -m 644 $(STORE_A) $(BUILD)/$(STORE_SO).$(VERSION) '$(DESTDIR)$(LIBDIR)'
+	$(Q)ln -sf $(STORE_SO).$(VERSION) '$(DESTDIR)$(LIBDIR)/$(STORE_SONAME)'
+	$(Q)ln -sf $(STORE_SONAME) '$(DESTDIR)$(LIBDIR)/$(STORE_SO)'
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' \
+		'libdir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))' \
+		'includedir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))' '' \
+		'Name: plugpull-store' \
+		'Description: durable, append-only event store in one SQLite file' \
+		'Version: $(VERSION)' 'Requires.private: sqlite3 >= 3.15.0' \
+		'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lplugpull-store$(if $(SAN), $(SAN))' \
+		'Libs.private: -lpthread' >'$(DESTDIR)$(LIBDIR)/pkgconfig/plugpull-store.pc'
+	$(Q)[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig || :
+
+uninstall-store:
+	$(call say,REMOVE,$(DESTDIR)$(LIBDIR)/$(STORE_SO))
+	$(Q)rm -f $(foreach f,$(notdir $(STORE_A)) $(STORE_SO) $(STORE_SONAME) $(STORE_SO).$(VERSION) \
+		pkgconfig/plugpull-store.pc,'$(DESTDIR)$(LIBDIR)/$(f)') \
+		$(foreach f,$(notdir $(STORE_HEADERS)),'$(DESTDIR)$(INCLUDEDIR)/plugpull/$(f)')
+	$(Q)[ ! -d '$(DESTDIR)$(INCLUDEDIR)/plugpull' ] || rmdir '$(DESTDIR)$(INCLUDEDIR)/plugpull'
+
 clean: ## remove what was built
-	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-clang $(BUILD)-fuzz $(BUILD)-cov
+	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-tsan $(BUILD)-clang $(BUILD)-fuzz $(BUILD)-cov
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 bootstrap:
 	@$(BOOTSTRAP)
@@ -117,33 +177,57 @@ bootstrap:
 bootstrap-clang:
 	@$(BOOTSTRAP) clang
 
-$(BUILD)/plugpull: $(BUILD)/obj/harness/cli/main.o $(BUILD)/libplugpull.a
+$(BUILD)/plugpull: $(BUILD)/obj/harness/cli/main.o $(BUILD)/libplugpull.a $(STORE_A)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
-$(BUILD)/libplugpull.a: $(LIB_OBJ)
+# The archives depend on the Makefile because it decides what is in them, and the store's objects
+# because it decides how they are compiled.
+$(BUILD)/libplugpull.a: $(LIB_OBJ) Makefile
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $(LIB_OBJ)
 
-$(BUILD)/bench/plugpull-bench: $(BENCH_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/libplugpull.a
+$(STORE_OBJ): AS_LIBRARY := -fPIC -fvisibility=hidden
+$(STORE_OBJ): Makefile
+
+$(STORE_A): $(STORE_OBJ) Makefile
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $(STORE_OBJ)
+
+# clang links no sanitizer into a shared library: its symbols come with the program.
+$(BUILD)/$(STORE_SO): $(STORE_OBJ) harness/case/version.h Makefile
+	$(call say,LINK,$@.$(VERSION))
+	$(Q)$(LINK) -shared -Wl,-soname,$(STORE_SONAME) $(if $(SAN),,-Wl,-z,defs) \
+		-o $@.$(VERSION) $(STORE_OBJ) $(STORE_LIBS)
+	$(Q)ln -sf $(STORE_SO).$(VERSION) $(BUILD)/$(STORE_SONAME)
+	$(Q)ln -sf $(STORE_SONAME) $@
+
+$(BUILD)/bench/plugpull-bench: $(BENCH_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/libplugpull.a $(STORE_A)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
+
+$(BUILD)/bench/store-bench: $(STORE_BENCH_SRC:%.c=$(BUILD)/obj/%.o) $(STORE_A)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(STORE_LIBS) $(LDLIBS)
 
 # The objects of a test or fuzz program: its own, and those of its folder's helper files.
 test_objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1) \
                  $(filter-out $(dir $(1))test_%.c $(dir $(1))fuzz_%.c,$(wildcard $(dir $(1))*.c)))
 
+# The store's tests see nothing but the store.
 define TEST_RULE
-$(BUILD)/test/$(basename $(notdir $(1))): $(call test_objects,$(1)) $(BUILD)/libplugpull.a
+$(BUILD)/test/$(basename $(notdir $(1))): $(call test_objects,$(1)) \
+  $(if $(filter store/%,$(1)),,$(BUILD)/libplugpull.a) $(STORE_A)
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
-	$$(Q)$$(LINK) -o $$@ $$^ -lcmocka $$(LIBS)
+	$$(Q)$$(LINK) -o $$@ $$^ -lcmocka $(if $(filter store/%,$(1)),$$(STORE_LIBS) $$(LDLIBS),$$(LIBS))
 endef
 $(foreach t,$(TEST_SRC),$(eval $(call TEST_RULE,$(t))))
 
 define FUZZ_RULE
-$(BUILD)/fuzz/$(basename $(notdir $(1))): $(call test_objects,$(1)) $(BUILD)/libplugpull.a
+$(BUILD)/fuzz/$(basename $(notdir $(1))): $(call test_objects,$(1)) $(BUILD)/libplugpull.a $(STORE_A)
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
 	$$(Q)$$(LINK) -fsanitize=fuzzer -o $$@ $$^ $$(LIBS)
@@ -155,4 +239,4 @@ $(BUILD)/obj/%.o: %.c | bootstrap
 	$(call say,CC,$<)
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
--include $(patsubst %.c,$(BUILD)/obj/%.d,$(LIB_SRC) $(BENCH_SRC) harness/cli/main.c $(wildcard */test/*.c */*/test/*.c))
+-include $(patsubst %.c,$(BUILD)/obj/%.d,$(LIB_SRC) $(STORE_SRC) $(BENCH_SRC) $(STORE_BENCH_SRC) harness/cli/main.c $(wildcard */test/*.c */*/test/*.c))

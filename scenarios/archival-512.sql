@@ -6,6 +6,6 @@
 -- @redundant "sync main.db-journal #1" "sync main.db-wal #1-3,5,7,9,11,13-15,19,21" if model=strict-posix
 -- @workload store.archival batches=8 events=5
 -- @batch events id=batch_id count=batch_count
--- @schema-version 1,2,3
+-- @schema-version 1,2,3,4
 -- @invariant "every event says how many bytes its payload has"
 SELECT 1 FROM events WHERE payload_bytes <> length(payload);

@@ -9,7 +9,7 @@
 -- @workload store.archival batches=20 events=5
 -- @batch events id=batch_id count=batch_count
 -- @order events position
--- @schema-version 1,2,3
+-- @schema-version 1,2,3,4
 -- @invariant "every event says how many bytes its payload has, once the store is at version 3"
 SELECT 1 FROM schema_version
  WHERE version = 3

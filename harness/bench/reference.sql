@@ -3,4 +3,4 @@
 -- @require durable
 -- @workload store.archival batches=20 events=5
 -- @batch events id=batch_id count=batch_count
--- @schema-version 1,2,3
+-- @schema-version 1,2,3,4

@@ -7,6 +7,7 @@
 #include "faultinject/trace_edit.h"
 #include "faultinject/vfs.h"
 #include "harness/drive/image.h"
+#include "harness/drive/judged.h"
 #include "harness/drive/known.h"
 #include "harness/drive/memo.h"
 #include "harness/drive/plant.h"
@@ -16,15 +17,6 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* What an observation was found to be at a promise; open addressing, keyed by both. */
-struct judged {
-	uint32_t observation; /* + 1; 0 = empty slot */
-	uint32_t point;	      /* of which the verdicts were kept last */
-	enum grade grade;
-	bool has_verdicts;
-	uint64_t promise, lost;
-};
 
 struct examiner {
 	const struct subject *subject;
@@ -37,8 +29,7 @@ struct examiner {
 	size_t known_bytes_max;
 	struct digest_leaves *leaves;
 	struct scratch *scratch; /* owned; what an aftermath writes to */
-	struct judged *judged;	 /* owned; power of two */
-	size_t judged_count, judged_cap, judged_max;
+	struct judged_table judged;
 	uint32_t point; /* a number of the present one, from 1 */
 	struct isolate *isolate;
 	struct verdict verdicts[JUDGE_VERDICTS_MAX]; /* of the last judgement */
@@ -47,10 +38,10 @@ struct examiner {
 	enum grade grade;
 	uint64_t lost_max;
 	struct examined last;
+	struct crashdisk *observed_disk; /* borrowed; where looks are being logged, or NULL */
+	bool was_logging;
 	uint64_t point_recoveries, observed, hits, asked;
 };
-
-enum { JUDGED_SLOTS_MIN = 256 };
 
 void examiner_isolate(struct examiner *e, struct isolate *isolate)
 {
@@ -60,7 +51,7 @@ void examiner_isolate(struct examiner *e, struct isolate *isolate)
 void examiner_bound(struct examiner *e, size_t known_bytes_max, size_t judged_max)
 {
 	e->known_bytes_max = known_bytes_max;
-	e->judged_max = judged_max;
+	e->judged.count_max = judged_max;
 }
 
 void examiner_begin_point(struct examiner *e)
@@ -89,8 +80,7 @@ static void leave(const struct examiner *e)
 static void forget(struct examiner *e)
 {
 	known_forget(e->known);
-	memset(e->judged, 0, e->judged_cap * sizeof *e->judged);
-	e->judged_count = 0;
+	judged_forget(&e->judged);
 	memo_free(e->memo);
 	e->memo = memo_create();
 }
@@ -164,6 +154,67 @@ int examiner_recover(void *ctx, const struct explore_point *point, struct crashd
 	return 0;
 }
 
+/* Looks at files outside the databases belong to the log wherever they are made: no image has them.
+ */
+static void log_outside(void *ctx, bool begins)
+{
+	struct examiner *e = ctx;
+
+	if (e->observed_disk == NULL)
+		return;
+	if (begins)
+		e->was_logging = crashdisk_log_more(e->observed_disk, true);
+	else
+		(void)crashdisk_log_more(e->observed_disk, e->was_logging);
+}
+
+static bool asks_outside(const struct observation *o)
+{
+	bool asks = false;
+
+	for (size_t i = 0; i < o->probe_count; i++)
+		asks = asks || o->probes[i].outside;
+	return asks;
+}
+
+/* Of an observation that lacks the answers of the probes that look outside: what image `image` is
+ * known by, whatever the other files are. Its id is no whole observation's. */
+static void keep_half(struct examiner *e, const struct observation *o, uint64_t image)
+{
+	struct observation half = observation_copy(o);
+
+	observer_settle(&half);
+	if (half.hung || watch_stopped()) {
+		observation_release(&half);
+		return;
+	}
+	half.id = hash_mix(half.id, image);
+	known_add_image(e->known, image, keep_observation(e, &half));
+}
+
+/* Reads what an image does not tell, through a connection that reads: all, where the image is
+ * unknown (KNOWN_NONE), otherwise what probes ask of other files. True: *o is to be kept; false: it
+ * is what is known. */
+static bool read_rest(struct examiner *e, sqlite3 *reader, struct crashdisk *disk,
+		      const struct image *image, uint32_t known, struct observation *o)
+{
+	struct digest_reuse reuse = {image, e->leaves};
+
+	if (known != KNOWN_NONE) {
+		if (!asks_outside(known_at(e->known, known)))
+			return false;
+		*o = observation_copy(known_at(e->known, known));
+	} else {
+		observer_read(&e->observer, reader, image == NULL ? NULL : &reuse, o);
+		if (!asks_outside(o))
+			return true;
+		if (image != NULL && o->rc == 0 && crashdisk_log_pure(disk))
+			keep_half(e, o, image->hash);
+	}
+	observer_read_outside(&e->observer, reader, o);
+	return true;
+}
+
 /* Observes what `db` recovered. On an undecided disk (`disk`, not NULL) an image that was observed
  * before is not observed again, and what is seen may be remembered. Returns the number of the
  * observation. */
@@ -172,30 +223,33 @@ static uint32_t observe(struct examiner *e, sqlite3 *db, struct crashdisk *disk,
 {
 	uint32_t index = KNOWN_NONE;
 	struct image image = {0};
-	bool has_image = false;
+	bool has_image = false, is_new = true;
 
 	*ret_pure = false;
+	e->observed_disk = disk;
 	if (disk != NULL)
 		crashdisk_log(disk, true);
 	enter(e);
+	(void)outside_take_called(e->observer.outside);
 	sqlite3 *reader = observer_connect(&e->observer, db, o);
-	if (disk != NULL && reader != NULL)
+	/* What @open took from other files is in no image. */
+	bool opened_outside = outside_take_called(e->observer.outside);
+	if (disk != NULL && reader != NULL && !opened_outside)
 		has_image = image_look(e->subject, reader, disk, &image);
 	if (disk != NULL)
 		crashdisk_log(disk, false);
 	if (has_image)
 		index = known_by_image(e->known, image.hash);
-	struct digest_reuse reuse = {&image, e->leaves};
-	bool was_known = index != KNOWN_NONE;
-	if (reader != NULL && !was_known)
-		observer_read(&e->observer, reader, has_image ? &reuse : NULL, o);
+	if (reader != NULL)
+		is_new = read_rest(e, reader, disk, has_image ? &image : NULL, index, o);
 	observer_disconnect(db, reader, o);
 	leave(e);
+	e->observed_disk = NULL;
 	uint64_t hash = image.hash;
 	image_release(&image);
 	if (disk != NULL)
 		*ret_pure = has_image && o->rc == 0 && crashdisk_log_pure(disk);
-	if (was_known) {
+	if (!is_new) {
 		observation_release(o);
 		return index;
 	}
@@ -403,12 +457,12 @@ int examiner_create(const struct subject *subject, const struct trace_index *ix,
 	e->known = known_create();
 	e->leaves = digest_leaves_create();
 	e->scratch = scratch_create();
-	e->judged_cap = JUDGED_SLOTS_MIN;
-	e->judged = xcalloc(e->judged_cap, sizeof *e->judged);
+	judged_init(&e->judged, EXAMINE_JUDGED_MAX);
 	e->point = 1;
 	examiner_bound(e, EXAMINE_KNOWN_BYTES_MAX, EXAMINE_JUDGED_MAX);
 	e->judge = create_judge(subject, show_data);
 	observer_init(&e->observer, subject, judge_probes(e->judge));
+	outside_watch(e->observer.outside, log_outside, e);
 	paths[0] = subject->database;
 	for (size_t i = 1; i < path_count; i++)
 		paths[i] = subject->attached[i - 1].file;
@@ -434,7 +488,7 @@ void examiner_free(struct examiner *e)
 	known_free(e->known);
 	digest_leaves_free(e->leaves);
 	scratch_free(e->scratch);
-	free(e->judged);
+	judged_release(&e->judged);
 	for (size_t i = 0; i < e->finding_count; i++)
 		free(e->findings[i].answers);
 	history_free(e->history);
@@ -454,52 +508,18 @@ const struct judge *examiner_judge(const struct examiner *e)
 	return e->judge;
 }
 
-static struct judged *judged_slot(struct judged *slots, size_t cap, size_t index, uint64_t promise)
-{
-	size_t i = (size_t)hash_mix(index, promise) & (cap - 1);
-
-	while (slots[i].observation != 0 &&
-	       (slots[i].observation != index + 1 || slots[i].promise != promise))
-		i = (i + 1) & (cap - 1);
-	return &slots[i];
-}
-
-static void grow_judged(struct examiner *e)
-{
-	size_t cap = 2 * e->judged_cap;
-	struct judged *slots = xcalloc(cap, sizeof *slots);
-
-	for (size_t i = 0; i < e->judged_cap; i++)
-		if (e->judged[i].observation != 0)
-			*judged_slot(slots, cap, e->judged[i].observation - 1,
-				     e->judged[i].promise) = e->judged[i];
-	free(e->judged);
-	e->judged = slots;
-	e->judged_cap = cap;
-}
-
 /* Judges an observation at a promise. *ret_verdicts is 0 when that was done before and nothing in
  * it is news for the present crash point: it found nothing, or the point has its verdicts. */
 static const struct judged *judge_state(struct examiner *e, uint32_t index, uint64_t promise,
 					size_t *ret_verdicts)
 {
-	struct judged *slot = judged_slot(e->judged, e->judged_cap, index, promise);
+	struct judged *slot = judged_find(&e->judged, index, promise);
 
 	*ret_verdicts = 0;
-	if (slot->observation != 0 && (!slot->has_verdicts || slot->point == e->point))
+	if (slot != NULL && (!slot->has_verdicts || slot->point == e->point))
 		return slot;
-	if (slot->observation == 0) {
-		if (e->judged_count >= e->judged_max) {
-			memset(e->judged, 0, e->judged_cap * sizeof *e->judged);
-			e->judged_count = 0;
-		} else if (2 * (e->judged_count + 1) > e->judged_cap) {
-			grow_judged(e);
-		}
-		e->judged_count++;
-		slot = judged_slot(e->judged, e->judged_cap, index, promise);
-	}
-	slot->observation = (uint32_t)index + 1;
-	slot->promise = promise;
+	if (slot == NULL)
+		slot = judged_add(&e->judged, index, promise);
 	slot->point = e->point;
 	*ret_verdicts =
 	    judge_observation(e->judge, e->history, promise, known_at(e->known, index), e->verdicts,

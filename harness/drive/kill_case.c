@@ -21,7 +21,6 @@
 
 enum {
 	RECORDED_REPETITIONS_MAX = 100,
-	RECORDED_BATCHES_MAX = 20,
 	RECORDED_FIRST_CONNECTION = 2, /* record.c numbers the clients from here, @setup is 1 */
 };
 
@@ -57,6 +56,18 @@ static void copy_params(struct kv_list *to, const struct kv_list *from)
 }
 
 /* Records a short run without its planted defect: what is legal is what the defect spoils. */
+static void shorten(const struct workload *w, const struct workload_param *p,
+		    struct kv_list *params)
+{
+	char *number;
+
+	if (p->recorded_max == 0 || workload_param(w, params, p->name) <= p->recorded_max)
+		return;
+	number = xasprintf("%lld", (long long)p->recorded_max);
+	kv_set(params, p->name, number);
+	free(number);
+}
+
 static int record_short(struct kill_run *k, char **ret_skip_reason, struct err *err)
 {
 	struct scenario s = *k->scenario;
@@ -75,13 +86,8 @@ static int record_short(struct kill_run *k, char **ret_skip_reason, struct err *
 	if (s.workload != NULL) {
 		const struct workload *w = workload_find(s.workload);
 
-		if (workload_parameter(w, "batches") != NULL &&
-		    workload_param(w, &params, "batches") > RECORDED_BATCHES_MAX) {
-			char *number = xasprintf("%d", RECORDED_BATCHES_MAX);
-
-			kv_set(&params, "batches", number);
-			free(number);
-		}
+		for (size_t i = 0; i < w->param_count; i++)
+			shorten(w, &w->params[i], &params);
 	}
 	spec.workload_params = params;
 	struct subject *subject = subject_from_scenario(&s, &spec, k->options->seed);
@@ -97,7 +103,9 @@ static int record_short(struct kill_run *k, char **ret_skip_reason, struct err *
 
 static int prepare_oracles(struct kill_run *k, char **ret_skip_reason, struct err *err)
 {
-	const char *promise_sql = kill_promise_sql(k->scenario->workload);
+	const struct workload *w =
+	    k->scenario->workload == NULL ? NULL : workload_find(k->scenario->workload);
+	const char *promise_sql = w == NULL ? NULL : w->promise_sql;
 	struct subject *recorded;
 	int rc = record_short(k, ret_skip_reason, err);
 

@@ -276,15 +276,7 @@ out:
 
 /* ---- promises of a workload ---- */
 
-const char *kill_promise_sql(const char *workload)
-{
-	if (workload != NULL && strcmp(workload, "store.archival") == 0)
-		return "SELECT server_id, count(*), min(position), max(position) FROM events "
-		       "GROUP BY server_id ORDER BY server_id";
-	return NULL;
-}
-
-enum { COLUMN_SERVER, COLUMN_COUNT, COLUMN_MIN, COLUMN_MAX, COLUMNS };
+enum { COLUMN_KEY, COLUMN_COUNT, COLUMN_MIN, COLUMN_MAX, COLUMNS };
 
 static int64_t cell_number(const struct probe_result *r, size_t row, size_t column)
 {
@@ -294,12 +286,12 @@ static int64_t cell_number(const struct probe_result *r, size_t row, size_t colu
 }
 
 /* The last position that is there, or 0. */
-static int64_t position_there(const struct probe_result *answer, const char *server)
+static int64_t position_there(const struct probe_result *answer, const char *key)
 {
 	for (size_t row = 0; row < answer->row_count; row++) {
-		const char *name = probe_cell(answer, row, COLUMN_SERVER);
+		const char *name = probe_cell(answer, row, COLUMN_KEY);
 
-		if (name != NULL && strcmp(name, server) == 0)
+		if (name != NULL && strcmp(name, key) == 0)
 			return cell_number(answer, row, COLUMN_MAX);
 	}
 	return 0;
@@ -312,30 +304,30 @@ void kill_judge_promises(const struct probe_result *answer, const struct kill_pr
 	if (answer->row_count > 0)
 		ASSERT_OP(answer->column_count, ==, COLUMNS);
 	for (size_t i = 0; i < promise_count; i++) {
-		int64_t there = position_there(answer, promises[i].server);
+		int64_t there = position_there(answer, promises[i].key);
 
 		if (promises[i].position <= there)
 			continue;
 		ret->grade = GRADE_CONSISTENT;
 		ret->lost++;
 		(void)snprintf(ret->message, sizeof ret->message,
-			       "%s was told that its events up to %lld are kept, and %lld is the "
-			       "last that is there",
-			       promises[i].server, (long long)promises[i].position,
-			       (long long)there);
+			       "%s was told that all up to %lld is kept, and %lld is the last that "
+			       "is there",
+			       promises[i].key, (long long)promises[i].position, (long long)there);
 	}
 	for (size_t row = 0; row < answer->row_count; row++) {
 		int64_t count = cell_number(answer, row, COLUMN_COUNT);
 		int64_t min = cell_number(answer, row, COLUMN_MIN);
 		int64_t max = cell_number(answer, row, COLUMN_MAX);
-		const char *server = probe_cell(answer, row, COLUMN_SERVER);
+		const char *key = probe_cell(answer, row, COLUMN_KEY);
+		bool is_dense = probe_cell(answer, row, COLUMN_COUNT) != NULL;
 
-		if (min == 1 && max == count)
+		if (!is_dense || (min == 1 && max == count))
 			continue;
 		ret->grade = GRADE_TORN;
 		(void)snprintf(ret->message, sizeof ret->message,
-			       "a hole in the events of %s: %lld of them between 1 and %lld",
-			       server == NULL ? "NULL" : server, (long long)count, (long long)max);
+			       "a hole in what %s has: %lld of them between 1 and %lld",
+			       key == NULL ? "NULL" : key, (long long)count, (long long)max);
 	}
 }
 

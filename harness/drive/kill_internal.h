@@ -146,7 +146,7 @@ enum kill_end {
 
 /* A promise of a workload. */
 struct kill_promise {
-	char server[KILL_TEXT_SIZE];
+	char key[KILL_TEXT_SIZE];
 	int64_t position;
 };
 
@@ -207,10 +207,6 @@ size_t kill_round_killed(const struct kill_round *r);
 
 /* ---- kill_check.c ---- */
 
-/* What the checker is to ask besides the oracles' probes, or NULL: rows of server, count, smallest
- * and largest position. */
-const char *kill_promise_sql(const char *workload);
-
 /* Opens the database in a process of its own, through the real unix VFS. `probes` is what to ask,
  * the promises' query last where there is one. *ret_signal is the signal that ended the checker, or
  * 0; ret->hung when it did not end. ERR_HARNESS when it failed otherwise, ERR_INTERRUPTED after
@@ -231,7 +227,7 @@ struct kill_durability {
 	char message[VERDICT_MESSAGE_SIZE];
 };
 
-/* The answer to kill_promise_sql() against all promises of the files so far. */
+/* The answer to a workload's promise_sql against all promises of the files so far. */
 void kill_judge_promises(const struct probe_result *answer, const struct kill_promise *promises,
 			 size_t promise_count, struct kill_durability *ret);
 /* The files against the states of the reference, states[k] after k transactions. */

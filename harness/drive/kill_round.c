@@ -180,7 +180,7 @@ out:
 
 /* ---- reading ---- */
 
-/* "SERVER POSITION", as workload.h defines it. */
+/* "KEY POSITION", as workload.h defines it. */
 static int keep_promise(struct kill_writer *w, const char *text, struct err *err)
 {
 	const char *blank = strrchr(text, ' ');
@@ -189,11 +189,11 @@ static int keep_promise(struct kill_writer *w, const char *text, struct err *err
 
 	if (blank == NULL || end == blank + 1 || *end != '\0')
 		return err_set(err, ERR_HARNESS,
-			       "a workload acknowledged '%s', which is not SERVER POSITION", text);
+			       "a workload acknowledged '%s', which is not KEY POSITION", text);
 	w->promises = xgrow(w->promises, w->promise_count, &w->promise_cap, sizeof *w->promises);
 	struct kill_promise *p = &w->promises[w->promise_count++];
 
-	(void)snprintf(p->server, sizeof p->server, "%.*s", (int)(blank - text), text);
+	(void)snprintf(p->key, sizeof p->key, "%.*s", (int)(blank - text), text);
 	p->position = position;
 	w->turns++;
 	return 0;

@@ -19,9 +19,11 @@
 #include "faultinject/base/prng.h"
 #include "harness/drive/observe.h"
 #include "harness/drive/workload.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +46,7 @@ struct writer {
 	struct observer observer;
 	int out;
 	char impure[KILL_TEXT_SIZE];
+	pthread_mutex_t reporting; /* a workload may report from any thread */
 };
 
 struct client {
@@ -60,9 +63,11 @@ static void report(struct writer *w, const struct kill_record *r)
 
 	buf_init(&b);
 	kill_record_encode(r, &b);
+	(void)pthread_mutex_lock(&w->reporting);
 	/* Nobody is there to be told that this failed: without its parent a writer ends. */
 	if (write(w->out, b.data, b.size) != (ssize_t)b.size)
 		_exit(1);
+	(void)pthread_mutex_unlock(&w->reporting);
 	buf_release(&b);
 }
 
@@ -456,6 +461,8 @@ static int run_workload(struct writer *w, struct err *err)
 	    .plant = w->job.plant,
 	    .seed = w->job.seed,
 	    .worker = w->job.worker,
+	    .files = store_files_posix(),
+	    .threads = true,
 	    .ack = report_text,
 	    .ctx = w,
 	};
@@ -522,7 +529,7 @@ static int work(struct writer *w, struct err *err)
 int kill_writer_main(void)
 {
 	const char *fds = getenv(KILL_ENVIRONMENT);
-	struct writer w = {0};
+	struct writer w = {.reporting = PTHREAD_MUTEX_INITIALIZER};
 	struct kill_record started = {.type = KILL_RECORD_STARTED};
 	struct kill_record done = {.type = KILL_RECORD_DONE};
 	struct err err = ERR_INIT;

@@ -44,6 +44,7 @@ void observer_init(struct observer *o, const struct subject *subject,
 	memset(o, 0, sizeof *o);
 	o->subject = subject;
 	o->probes = probes;
+	o->outside = outside_create(subject->database);
 	o->pragma_sql =
 	    xcalloc(pragmas->count * (1 + subject->attached_count), sizeof *o->pragma_sql);
 	o->pragma_page_count_sql = xcalloc(pragmas->count * (1 + subject->attached_count),
@@ -100,6 +101,7 @@ void observer_release(struct observer *o)
 	for (size_t i = 0; i < o->read_count; i++)
 		free(o->read_sql[i]);
 	free(o->read_sql);
+	outside_free(o->outside);
 	memset(o, 0, sizeof *o);
 }
 
@@ -142,6 +144,8 @@ static int open_database(const struct observer *o, sqlite3 **ret_db, struct obse
 			(void)observation_fail(ret, db, rc, "load extension");
 		sqlite3_free(message);
 	}
+	if (rc == SQLITE_OK && (rc = outside_register(o->outside, db)) != SQLITE_OK)
+		(void)observation_fail(ret, db, rc, "functions");
 	for (size_t i = 0; i < s->attached_count && rc == SQLITE_OK; i++) {
 		char *name = quote_identifier(s->attached[i].name);
 		char *sql = sqlite3_mprintf("ATTACH %Q AS %s", s->attached[i].file, name);
@@ -300,24 +304,52 @@ void observer_read(const struct observer *o, sqlite3 *db, const struct digest_re
 	if (ret->rc == 0 && o->probes != NULL && o->probes->count > 0) {
 		ret->probe_count = o->probes->count;
 		ret->probes = xcalloc(ret->probe_count, sizeof *ret->probes);
-		for (size_t i = 0; i < ret->probe_count; i++)
-			run_probe(db, o->probes->items[i].sql, &ret->probes[i]);
+		outside_defer(o->outside, true);
+		for (size_t i = 0; i < ret->probe_count; i++) {
+			struct probe_result *r = &ret->probes[i];
+			(void)outside_take_called(o->outside);
+			run_probe(db, o->probes->items[i].sql, r);
+			if (!outside_take_called(o->outside))
+				continue;
+			probe_result_release(r);
+			*r = (struct probe_result){.outside = true};
+		}
+		outside_defer(o->outside, false);
 	}
+}
+
+void observer_read_outside(const struct observer *o, sqlite3 *db, struct observation *ret)
+{
+	for (size_t i = 0; i < ret->probe_count; i++) {
+		struct probe_result *r = &ret->probes[i];
+		if (!r->outside)
+			continue;
+		probe_result_release(r);
+		*r = (struct probe_result){.outside = true};
+		run_probe(db, o->probes->items[i].sql, r);
+	}
+}
+
+void observer_settle(struct observation *o)
+{
+	o->hung = fi_vfs_call_count() > OBSERVE_CALLS_MAX || watch_hung();
+	identify(o);
 }
 
 void observer_disconnect(sqlite3 *recovered, sqlite3 *db, struct observation *ret)
 {
 	if (db != recovered)
 		observer_close(db);
-	ret->hung = fi_vfs_call_count() > OBSERVE_CALLS_MAX || watch_hung();
-	identify(ret);
+	observer_settle(ret);
 }
 
 void observer_observe(const struct observer *o, sqlite3 *recovered, struct observation *ret)
 {
 	sqlite3 *db = observer_connect(o, recovered, ret);
 
-	if (db != NULL)
+	if (db != NULL) {
 		observer_read(o, db, NULL, ret);
+		observer_read_outside(o, db, ret);
+	}
 	observer_disconnect(recovered, db, ret);
 }

@@ -17,6 +17,7 @@
 #include "faultinject/base/err.h"
 #include "harness/case/subject.h"
 #include "harness/drive/digest.h"
+#include "harness/drive/outside.h"
 #include "harness/judge/observation.h"
 
 enum {
@@ -34,7 +35,8 @@ struct observer {
 	size_t pragma_early_count; /* of these, before the first read of a recovery */
 	char **read_sql;	   /* owned; a first read of each schema */
 	size_t read_count;
-	bool one_connection; /* locking_mode=EXCLUSIVE shuts a second connection out */
+	bool one_connection;	 /* locking_mode=EXCLUSIVE shuts a second connection out */
+	struct outside *outside; /* owned; the functions of every connection made here */
 };
 
 /* Makes SQLite fast for a process with one thread, and bounds the memory of a recovery
@@ -62,9 +64,14 @@ void observer_observe(const struct observer *o, struct sqlite3 *recovered, struc
 struct sqlite3 *observer_connect(const struct observer *o, struct sqlite3 *recovered,
 				 struct observation *ret);
 /* Digests and probes: a function of the pages that the connection sees. `reuse` (may be NULL): what
- * is known of pages that did not change; results do not depend on it. */
+ * is known of pages that did not change; results do not depend on it. Probes that look at other
+ * files (outside.h) are marked so, and have no answer yet. */
 void observer_read(const struct observer *o, struct sqlite3 *db, const struct digest_reuse *reuse,
 		   struct observation *ret);
+/* Asks the probes that are marked so, in place of what answers they have. */
+void observer_read_outside(const struct observer *o, struct sqlite3 *db, struct observation *ret);
+/* Sets what follows from the rest, `hung` and the id. observer_disconnect() does it, too. */
+void observer_settle(struct observation *o);
 /* Ends the observation, also after a failure; `db` as observer_connect() returned it. */
 void observer_disconnect(struct sqlite3 *recovered, struct sqlite3 *db, struct observation *ret);
 

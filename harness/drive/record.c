@@ -15,15 +15,20 @@
 #include "harness/drive/plant.h"
 #include "harness/drive/watch.h"
 #include "harness/drive/workload.h"
+#include "harness/drive/workload_files.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-enum { BUSY_TIMEOUT_MS = 1000 }; /* of the virtual clock */
+enum {
+	BUSY_TIMEOUT_MS = 1000,	 /* of the virtual clock */
+	WORKLOAD_CONNECTION = 2, /* the first number of a workload's; @setup is 1 */
+};
 
 struct recording {
 	const struct scenario *scenario;
@@ -357,6 +362,8 @@ static int check_queries(struct recording *r, struct err *err)
 	sqlite3 *db = NULL;
 	int rc = connect(r, &db, err);
 
+	if (rc == 0 && outside_register(r->observer.outside, db) != SQLITE_OK)
+		rc = err_set(err, ERR_SQLITE, "%s: %s", s->path, sqlite3_errmsg(db));
 	disk_record(r->disk, scratch);
 	for (size_t i = 0; i < s->open.count && rc == 0; i++) {
 		size_t before = scratch->op_count;
@@ -395,9 +402,25 @@ static void workload_ack(void *ctx, const char *text)
 	disk_note(r->disk, OP_ACK, "");
 }
 
+static int workload_fail_sync(void *ctx, uint32_t nth, const char *suffix)
+{
+	struct recording *r = ctx;
+
+	if (suffix != NULL && strlen(suffix) > DISK_SUFFIX_MAX)
+		return EINVAL;
+	disk_fail_sync(r->disk, nth, suffix);
+	return 0;
+}
+
+static void workload_acts(void *ctx, uint16_t number)
+{
+	act_as(ctx, 1, (uint16_t)(WORKLOAD_CONNECTION + number));
+}
+
 static int run_workload(struct recording *r, struct err *err)
 {
 	const struct workload *w = workload_find(r->scenario->workload);
+	struct workload_files files;
 	struct workload_env env = {
 	    .database = r->subject->database,
 	    .pragmas = &r->spec->config,
@@ -405,12 +428,21 @@ static int run_workload(struct recording *r, struct err *err)
 	    .plant = r->scenario->plant,
 	    .seed = r->subject->seed,
 	    .ack = workload_ack,
+	    .fail_sync = workload_fail_sync,
+	    .connection = workload_acts,
 	    .ctx = r,
 	};
 
 	ASSERT(w != NULL);
-	act_as(r, 1, 2);
+	workload_files_init(&files, r->disk);
+	env.files = &files.table;
+	workload_connection(&env, 0);
 	int rc = w->run(&env, err);
+	ASSERT_OP(files.open_count, ==, 0);
+	if (rc == 0 && disk_fail_sync_pending(r->disk))
+		rc = err_set(err, ERR_INPUT, "workload %s: a sync was to fail, and there was none",
+			     w->name);
+	disk_fail_sync(r->disk, 0, NULL);
 	if (rc != 0) {
 		err->code = ERR_INPUT;
 		return err_context(err, "%s:%d", r->scenario->path, r->scenario->workload_line);

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct workload *const workloads[] = {&workload_archival};
+static const struct workload *const workloads[] = {&workload_archival, &workload_conversations,
+						   &workload_filesystem, &workload_workflow};
 
 const struct workload *const *workload_all(size_t *ret_count)
 {
@@ -21,6 +22,12 @@ const struct workload *workload_find(const char *name)
 		if (strcmp(workloads[i]->name, name) == 0)
 			return workloads[i];
 	return NULL;
+}
+
+void workload_connection(const struct workload_env *env, uint16_t number)
+{
+	if (env->connection != NULL)
+		env->connection(env->ctx, number);
 }
 
 static const struct workload_param *find_param(const struct workload *w, const char *name)

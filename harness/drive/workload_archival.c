@@ -6,7 +6,7 @@
  * Pragmas of the case override the store's archival profile, so the same program can be shown with
  * settings that keep its promise and with settings that do not.
  */
-#include "harness/drive/workload.h"
+#include "harness/drive/workload_service.h"
 
 #include "faultinject/base/buf.h"
 #include "faultinject/base/prng.h"
@@ -18,10 +18,11 @@
 #include <string.h>
 
 static const struct workload_param params[] = {
-    {"batches", 1, 1000000, 20, "batches to write"},
-    {"events", 1, 1000, 5, "events in a batch"},
-    {"payload", 0, 65536, 64, "bytes of payload of an event"},
-    {"migrate", 0, 1, 1, "1: the newer program takes over half way; 0: it runs from the start"},
+    {"batches", 1, 1000000, 20, "batches to write", 20},
+    {"events", 1, 1000, 5, "events in a batch", 0},
+    {"payload", 0, 65536, 64, "bytes of payload of an event", 0},
+    {"migrate", 0, 1, 1, "1: the newer program takes over half way; 0: it runs from the start", 0},
+    WORKLOAD_FAIL_SYNC,
 };
 
 static const char *const defects[] = {
@@ -29,7 +30,12 @@ static const char *const defects[] = {
     "size-later",	 "migration-outside-transaction", "version-row-before-ddl",
 };
 
-enum { SERVER_SIZE = 32, EVENT_ID_SIZE = 64 };
+enum {
+	SERVER_SIZE = 32,
+	EVENT_ID_SIZE = 64,
+	/* What the older program knows: the next migration changes every event that is there. */
+	VERSION_BEFORE = 2,
+};
 
 struct archive {
 	const struct workload_env *env;
@@ -37,6 +43,7 @@ struct archive {
 	char server[SERVER_SIZE];
 	int64_t position; /* last written */
 	bool writing;	  /* a batch, as opposed to opening */
+	bool may_fail;	  /* a sync was asked to fail */
 	size_t event_count, payload_bytes;
 	struct store_event *events; /* one batch; owned with its strings */
 	char (*ids)[EVENT_ID_SIZE];
@@ -44,20 +51,9 @@ struct archive {
 	struct prng random;
 };
 
-static int64_t fixed_clock(void *ctx)
-{
-	(void)ctx;
-	return 1700000000000000;
-}
-
-static int store_failed(const struct store_error *e, struct err *err)
-{
-	return err_set(err, ERR_SQLITE, "store: %s", e->message);
-}
-
 static bool planted(const struct archive *a, const char *defect)
 {
-	return a->env->plant != NULL && strcmp(a->env->plant, defect) == 0;
+	return workload_planted(a->env, defect);
 }
 
 static void acknowledge(const struct archive *a, int64_t position)
@@ -81,46 +77,31 @@ static int early_ack(void *ctx)
 
 static int open_store(struct archive *a, size_t migration_count, struct err *err)
 {
-	const struct kv_list *pragmas = a->env->pragmas;
-	struct store_pragma *list = xcalloc(pragmas->count, sizeof *list);
-	size_t all;
-	const struct store_migration *migrations = store_migrations(&all);
+	struct store_pragma *pragmas;
+	struct store_options options =
+	    workload_store_options(a->env, STORE_SCHEMA_EVENTS, migration_count, &pragmas);
 	struct store_error e;
-	int rc = 0;
+	enum store_code code = store_open(a->env->database, &options, &a->store, &e);
 
-	for (size_t i = 0; i < pragmas->count; i++)
-		list[i] = (struct store_pragma){pragmas->items[i].key, pragmas->items[i].value};
-	struct store_options options = {
-	    .pragmas = list,
-	    .pragma_count = pragmas->count,
-	    .migrations = migrations,
-	    .migration_count = migration_count,
-	    .clock_us = fixed_clock,
-	};
-	if (store_open(a->env->database, &options, &a->store, &e) != STORE_OK) {
+	/* As a program would whose disk has hiccupped while it started. */
+	if (code == STORE_ERR_IO && a->may_fail)
+		code = store_open(a->env->database, &options, &a->store, &e);
+	free(pragmas);
+	if (code != STORE_OK) {
 		a->store = NULL;
-		rc = store_failed(&e, err);
-	} else if (planted(a, "ack-before-commit")) {
-		(void)sqlite3_commit_hook(store_handle(a->store), early_ack, a);
+		return workload_store_failed(code, &e, err);
 	}
-	free(list);
-	return rc;
+	if (planted(a, "ack-before-commit"))
+		(void)sqlite3_commit_hook(store_handle(a->store), early_ack, a);
+	return 0;
 }
 
 /* A writer that was killed goes on after its last event that is there. */
 static int find_position(struct archive *a, struct err *err)
 {
-	sqlite3 *db = store_handle(a->store);
-	sqlite3_stmt *stmt = NULL;
-	int rc = sqlite3_prepare_v2(db, "SELECT max(position) FROM events WHERE server_id = ?1", -1,
-				    &stmt, NULL);
-
-	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_text(stmt, 1, a->server, -1, SQLITE_STATIC);
-	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
-		a->position = sqlite3_column_int64(stmt, 0);
-	rc = sqlite3_finalize(stmt);
-	return rc == SQLITE_OK ? 0 : err_set(err, ERR_SQLITE, "store: %s", sqlite3_errmsg(db));
+	return workload_query_number(store_handle(a->store),
+				     "SELECT max(position) FROM events WHERE server_id = ?1",
+				     a->server, &a->position, err);
 }
 
 static void make_batch(struct archive *a)
@@ -217,12 +198,43 @@ static int write_in_two(struct archive *a, struct err *err)
 	return rc == SQLITE_OK ? 0 : err_set(err, ERR_SQLITE, "store: %s", sqlite3_errmsg(db));
 }
 
+/*
+ * What a program does after a failed sync: it opens the store again, which settles whether the
+ * batch is there, and looks. A batch that is there is durable (P6, P10), and may be acknowledged;
+ * one that is not is written again.
+ */
+static int write_again(struct archive *a, struct err *err)
+{
+	int64_t last = a->position + (int64_t)a->event_count;
+	struct store_error e;
+	enum store_code code = store_reopen(a->store, &e);
+
+	if (code != STORE_OK)
+		return workload_store_failed(code, &e, err);
+	int rc = find_position(a, err);
+	if (rc != 0 || a->position == last) {
+		a->position = last - (int64_t)a->event_count;
+		return rc;
+	}
+	code = store_events(a->store, a->events, a->event_count, &e);
+	return code == STORE_OK ? 0 : workload_store_failed(code, &e, err);
+}
+
+static int write_batch(struct archive *a, struct err *err)
+{
+	struct store_error e;
+	enum store_code code = store_events(a->store, a->events, a->event_count, &e);
+
+	if ((code == STORE_ERR_IO || code == STORE_ERR_STOPPED) && a->may_fail)
+		return write_again(a, err);
+	return code == STORE_OK ? 0 : workload_store_failed(code, &e, err);
+}
+
 static int write_batches(struct archive *a, int64_t count, struct err *err)
 {
 	const struct workload_env *env = a->env;
 
 	for (int64_t i = 0; i < count; i++) {
-		struct store_error e;
 		int rc = 0;
 		if (env->stop != NULL && env->stop(env->ctx))
 			return 0;
@@ -231,8 +243,8 @@ static int write_batches(struct archive *a, int64_t count, struct err *err)
 		if (planted(a, "batch-in-two-transactions") || planted(a, "batch-backwards") ||
 		    planted(a, "size-later"))
 			rc = write_in_two(a, err);
-		else if (store_events(a->store, a->events, a->event_count, &e) != STORE_OK)
-			rc = store_failed(&e, err);
+		else
+			rc = write_batch(a, err);
 		if (rc != 0)
 			return rc;
 		a->writing = false;
@@ -265,14 +277,14 @@ static int migrate_in_pieces(struct archive *a, const struct store_migration *mi
 static int run_with_migration(struct archive *a, int64_t batches, struct err *err)
 {
 	size_t all;
-	const struct store_migration *migrations = store_migrations(&all);
-	int rc = open_store(a, all - 1, err);
+	const struct store_migration *migrations = store_migrations(STORE_SCHEMA_EVENTS, &all);
+	int rc = open_store(a, VERSION_BEFORE, err);
 
 	if (rc == 0)
 		rc = write_batches(a, batches / 2, err);
 	if (rc == 0 &&
 	    (planted(a, "migration-outside-transaction") || planted(a, "version-row-before-ddl")))
-		return migrate_in_pieces(a, &migrations[all - 1], all, err);
+		return migrate_in_pieces(a, &migrations[VERSION_BEFORE], VERSION_BEFORE + 1, err);
 	store_close(a->store);
 	a->store = NULL;
 	if (rc == 0)
@@ -293,11 +305,15 @@ static int archival_run(const struct workload_env *env, struct err *err)
 	};
 	int rc;
 
-	if (sqlite3_libversion_number() < 3008007) /* sqlite3_bind_blob64() */
-		return err_set(err, ERR_SQLITE, "the store needs SQLite 3.8.7 or later; this is %s",
-			       sqlite3_libversion());
+	if (workload_store_usable(err) != 0)
+		return err->code;
 	(void)snprintf(a.server, sizeof a.server, "server-%u", env->worker);
 	prng_init(&a.random, env->seed + env->worker, "workload");
+	int64_t fail_sync = workload_param(w, env->params, "fail_sync");
+	if (fail_sync > 0 && env->fail_sync != NULL) {
+		(void)env->fail_sync(env->ctx, (uint32_t)fail_sync, NULL);
+		a.may_fail = true;
+	}
 	a.events = xcalloc(a.event_count, sizeof *a.events);
 	a.ids = xcalloc(a.event_count, sizeof *a.ids);
 	a.payload = xcalloc(a.event_count, a.payload_bytes + 1);
@@ -305,7 +321,7 @@ static int archival_run(const struct workload_env *env, struct err *err)
 		rc = run_with_migration(&a, batches, err);
 	} else {
 		size_t all;
-		(void)store_migrations(&all);
+		(void)store_migrations(STORE_SCHEMA_EVENTS, &all);
 		rc = open_store(&a, all, err);
 		if (rc == 0)
 			rc = find_position(&a, err);
@@ -326,5 +342,7 @@ const struct workload workload_archival = {
     .param_count = sizeof params / sizeof params[0],
     .defects = defects,
     .defect_count = sizeof defects / sizeof defects[0],
+    .promise_sql = "SELECT server_id, count(*), min(position), max(position) FROM events "
+		   "GROUP BY server_id ORDER BY server_id",
     .run = archival_run,
 };

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void probe_result_release(struct probe_result *r)
+void probe_result_release(struct probe_result *r)
 {
 	for (size_t i = 0; r->cells != NULL && i < r->row_count * r->column_count; i++)
 		free(r->cells[i]);

@@ -34,6 +34,8 @@ struct probe_result {
 	char *types;  /* of each cell: i, r, t, b or n (integer, real, text, blob, null); owned; may
 		       * be NULL */
 	bool cut;     /* there were more than PROBE_ROWS_MAX rows */
+	bool outside; /* it asked for files that are no databases of the subject, so that the
+		       * answer is not a function of the databases */
 };
 
 /* The first call of a step that failed. */
@@ -73,7 +75,8 @@ static inline const char *probe_cell(const struct probe_result *r, size_t row, s
 	return r->cells[row * r->column_count + column];
 }
 
-void observation_release(struct observation *o); /* accepts a zeroed one */
+void observation_release(struct observation *o);   /* accepts a zeroed one */
+void probe_result_release(struct probe_result *r); /* likewise */
 /* A copy that owns all that it holds. */
 struct observation observation_copy(const struct observation *o);
 

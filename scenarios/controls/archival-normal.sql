@@ -5,4 +5,4 @@
 -- @redundant "sync main.db-wal #1,3,5" "defect size-later" if model=strict-posix
 -- @workload store.archival batches=10 events=5
 -- @batch events id=batch_id count=batch_count
--- @schema-version 1,2,3
+-- @schema-version 1,2,3,4

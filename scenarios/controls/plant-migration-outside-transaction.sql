@@ -4,4 +4,4 @@
 -- @plant migration-outside-transaction
 -- @workload store.archival batches=6 events=4
 -- @batch events id=batch_id count=batch_count
--- @schema-version 1,2,3
+-- @schema-version 1,2,3,4

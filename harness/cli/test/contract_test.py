@@ -27,6 +27,7 @@ import kills  # noqa: E402
 import matrix  # noqa: E402
 import models  # noqa: E402
 import mutate  # noqa: E402
+import outside  # noqa: E402
 import results  # noqa: E402
 import scenarios  # noqa: E402
 import workers  # noqa: E402
@@ -38,9 +39,9 @@ CONTRACT = os.path.join(HERE, '..', '..', '..', 'docs', 'contract.md')
 def check_all(t):
     extension = scenarios.build_library(t, scenarios.EXTENSION)
     no_wal = scenarios.build_library(t, scenarios.NO_WAL)
-    for section, *args in ((commands, CONTRACT), (scenarios, extension), (results, no_wal),
-                           (damage,), (models,), (depth,), (workers,), (kills,), (matrix, no_wal),
-                           (mutate,), (defects,)):
+    for section, *args in ((commands, CONTRACT), (scenarios, extension), (outside,),
+                           (results, no_wal), (damage,), (models,), (depth,), (workers,), (kills,),
+                           (matrix, no_wal), (mutate,), (defects,)):
         start, count = time.monotonic(), t.passed + t.failed
         section.check(t, *args)
         print(f'{section.__name__}: {t.passed + t.failed - count} checks, '

@@ -13,7 +13,7 @@
 	"-- @pragma journal_mode=wal synchronous=full wal_autocheckpoint=8\n"                      \
 	"-- @batch events id=batch_id count=batch_count\n"                                         \
 	"-- @order events seq\n"                                                                   \
-	"-- @schema-version 1,2,3\n"
+	"-- @schema-version 1,2,3,4\n"
 
 #define TABLE                                                                                      \
 	"-- @setup\n"                                                                              \

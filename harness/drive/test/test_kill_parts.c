@@ -323,6 +323,9 @@ static void test_promises(void **state)
 					     {"server-1", "5", "1", "5"}};
 	static const struct server late[] = {{"server-0", "15", "2", "16"},
 					     {"server-1", "5", "1", "5"}};
+	static const struct server sparse[] = {{"server-0", NULL, NULL, "16"},
+					       {"server-1", NULL, "3", "7"}};
+	static const struct kill_promise promises_beyond[] = {{"server-1", 8}};
 	struct kill_durability d;
 
 	(void)state;
@@ -341,6 +344,11 @@ static void test_promises(void **state)
 	assert_int_equal(judge(NULL, 0, NULL, 0).grade, GRADE_DURABLE);
 	assert_int_equal(judge(hole, 2, promises, 4).grade, GRADE_TORN);
 	assert_int_equal(judge(late, 2, promises, 4).grade, GRADE_TORN);
+	/* Where positions are not dense there are no holes, but losses. */
+	assert_int_equal(judge(sparse, 2, promises, 4).grade, GRADE_DURABLE);
+	d = judge(sparse, 2, promises_beyond, 1);
+	assert_int_equal(d.grade, GRADE_CONSISTENT);
+	assert_int_equal(d.lost, 1);
 }
 
 /* The files are at the state after the acknowledged transactions; one more only if the writer was

@@ -3,9 +3,23 @@ import re
 
 ARCHIVAL = '-- @scenario a planted defect\n-- @pragma {settings}\n{plant}' \
     '-- @workload store.archival batches=6 events=4\n-- @batch events id=batch_id count=batch_count\n' \
-    '-- @order events position\n-- @schema-version 1,2,3\n' \
+    '-- @order events position\n-- @schema-version 1,2,3,4\n' \
     '-- @invariant "every event says its size"\n' \
     'SELECT 1 FROM events WHERE payload_bytes <> length(payload);\n'
+# The other workloads of the store.
+SERVICE = '-- @scenario a planted defect\n-- @pragma {settings}\n{plant}-- @workload '
+TALK = SERVICE + 'store.conversations messages=2 in_flight=2 migrate=0\n' \
+    '-- @invariant "conversations know how many messages they have"\n' \
+    'SELECT 1 FROM conversations WHERE message_count <> (SELECT count(*) FROM messages' \
+    ' WHERE messages.conversation = conversations.conversation);\n'
+FILES = SERVICE + 'store.filesystem operations=6 backup=0 migrate=0\n' \
+    '-- @invariant "reference counts are the number of references"\n' \
+    'SELECT 1 FROM blobs WHERE refcount <>' \
+    ' (SELECT count(*) FROM nodes WHERE nodes.blob = blobs.blob);\n'
+LOGS = SERVICE + 'store.workflow executions=2 steps=1 in_flight=1\n' \
+    '-- @invariant "a log that a row names is there, whole"\n' \
+    'SELECT 1 FROM step_logs WHERE plugpull_file_bytes(file_name) IS NOT bytes' \
+    ' OR plugpull_file_fnv1a64(file_name) IS NOT checksum;\n'
 ROWS = '-- @scenario a planted defect\n-- @pragma {settings}\n{plant}-- @setup\n' \
     'CREATE TABLE t(id INTEGER PRIMARY KEY, v);\n' \
     'INSERT INTO t WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 40)\n' \
@@ -15,6 +29,10 @@ WAL = 'journal_mode=wal synchronous=full wal_autocheckpoint=8'
 DELETE = 'journal_mode=delete synchronous=extra'
 # Which scenario shows it, and with which options; the rest is shown by ARCHIVAL.
 SHOWN = {
+    'count-later': (TALK, WAL),
+    'blob-count-later': (FILES, WAL),
+    'file-never-synced': (LOGS, WAL),
+    'folder-never-synced': (LOGS, WAL),
     'recovery-without-sync': (ROWS, DELETE, '--depth', '2'),
     'journal-stays': (ROWS, DELETE),
     'disk-forgets': (ROWS, DELETE),

@@ -243,7 +243,7 @@ def check_workloads(t):
     ran, case = outcome(t, '@workload', ARCHIVE, 0, 'held', 'durable')
     ran, more = run_case(t, ARCHIVE.replace('batches=2', 'batches=5'))
     t.same('@workload: its parameters', ran, 3, more.get('commits', 0) - case.get('commits', 0))
-    oracles = '-- @batch events id=batch_id count=batch_count\n-- @schema-version 1,2,3\n' \
+    oracles = '-- @batch events id=batch_id count=batch_count\n-- @schema-version 1,2,3,4\n' \
         '-- @order events position\n'
     outcome(t, 'oracles are green on a right workload', ARCHIVE + oracles, 0, 'held', 'durable')
     for defect, oracle, grade in (('ack-before-commit', 'history', 'consistent'),

@@ -306,7 +306,7 @@ def check_representative(t):
     t.same('--representative: a budget ends it as ever', ran, (4, False, 20),
            (ran.code, ran.case()['exhaustive'], ran.case()['recoveries']))
     folder = t.scenario(MIDDLE)
-    for args, expected in (((), 0), (('--representative',), 0), (('--representative',), 31)):
+    for args, expected in (((), 0), (('--representative',), 0), (('--representative',), 33)):
         ran = t.run('run', 'f.sql', '--resume', 'r', *args, cwd=folder)
         t.same(f'--resume knows what is representative: {args}', ran, expected, taken(ran))
 

@@ -1,0 +1,11 @@
+-- @scenario a sync fails once, and the event store keeps the promise of its profile
+-- At FULL nothing acknowledged is lost; at NORMAL, where only checkpoints sync the log, what is left is
+-- a prefix of the batches and never a mixture. SQLite alone leaves one: docs/findings.md, 19.
+-- @matrix synchronous=full,normal workload.fail_sync=5,7,11,15
+-- @pragma journal_mode=wal wal_autocheckpoint=24
+-- @require durable
+-- @expect consistent if synchronous=normal
+-- @workload store.archival batches=10 events=4
+-- @batch events id=batch_id count=batch_count
+-- @order events position
+-- @schema-version 1,2,3,4
