@@ -3,7 +3,7 @@
 -- @matrix model.sector=512
 -- @pragma journal_mode=wal synchronous=full wal_autocheckpoint=8
 -- @require durable
--- @redundant "sync main.db-journal #1" "sync main.db-wal #1-3,5,7,9,11,13-15,19,21" if model=strict-posix
+-- @redundant "dirsync db #2,4" "sync main.db-journal #1" "sync main.db-wal #1-3,5,7,9,11,13-16,20,22" if model=strict-posix
 -- @workload store.archival batches=8 events=5
 -- @batch events id=batch_id count=batch_count
 -- @schema-version 1,2,3,4

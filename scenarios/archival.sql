@@ -4,7 +4,7 @@
 -- @models strict-posix process-crash
 -- @pragma journal_mode=wal synchronous=full wal_autocheckpoint=8
 -- @require durable
--- @redundant "sync main.db-journal #1" "sync main.db-wal #1-3,5,7,9,11,13,15,19,21,23,25-27,29,31,33,35,37,39,41,43,46" if model=strict-posix
+-- @redundant "dirsync db #2,4" "sync main.db-journal #1" "sync main.db-wal #1-3,5,7,9,11,13,15,19,21,23,25-27,29,31,34,36,38,40,42,44,46,49" if model=strict-posix
 -- @redundant none if model=process-crash
 -- @workload store.archival batches=20 events=5
 -- @batch events id=batch_id count=batch_count

@@ -4,6 +4,8 @@
 -- @models strict-posix process-crash
 -- @pragma journal_mode=wal synchronous=full
 -- @require durable
+-- @redundant "dirsync db #2,6" "sync main.db-journal #1" "sync main.db-wal #1-5,7,11-14" if model=strict-posix
+-- @redundant none if model=process-crash
 -- @workload store.conversations conversations=2 messages=6 batch=2 in_flight=3
 -- @schema-version 1,2,3,4
 -- @invariant "every message has its conversation"

@@ -5,6 +5,8 @@
 -- @models strict-posix process-crash
 -- @pragma journal_mode=wal synchronous=full
 -- @require durable
+-- @redundant "dirsync db #2,8" "sync main.db-journal #1" "sync main.db-wal #1-3,5,7-8,12-13,15-16,19" if model=strict-posix
+-- @redundant "defect file-never-synced" "defect folder-never-synced" if model=process-crash
 -- @workload store.workflow executions=4 steps=2 in_flight=2 log=160
 -- @schema-version 1,2,3
 -- @invariant "a log that a row names is there, whole"

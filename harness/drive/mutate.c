@@ -7,6 +7,7 @@
 #include "harness/drive/isolate.h"
 #include "harness/drive/plant.h"
 #include "harness/drive/record.h"
+#include "harness/drive/workload.h"
 #include "harness/drive/watch.h"
 
 #include <stdio.h>
@@ -262,6 +263,21 @@ static int mutate_syncs(struct mutation *m, struct err *err)
 	return rc;
 }
 
+/* Can the workload of the case be recorded with the defect? Not where a sync is asked to fail by
+ * its number, which would be another one then. */
+static bool carries(const struct mutation *m, const struct defect *d)
+{
+	const struct workload *w = workload_find(m->scenario->workload);
+	const char *fail_sync = kv_find(&m->spec->workload_params, "fail_sync");
+
+	if (fail_sync != NULL && strcmp(fail_sync, "0") != 0)
+		return false;
+	for (size_t i = 0; i < w->defect_count; i++)
+		if (strcmp(w->defects[i], d->name) == 0)
+			return true;
+	return false;
+}
+
 /* The trace with the defect, or NULL where it changes nothing. */
 static int plant(const struct mutation *m, const struct defect *d, struct trace **ret,
 		 uint64_t **ret_positions, struct err *err)
@@ -273,7 +289,7 @@ static int plant(const struct mutation *m, const struct defect *d, struct trace 
 	*ret = NULL;
 	if (strcmp(d->layer, "shim") == 0)
 		*ret = plant_in_trace(d->name, m->t, ret_positions);
-	if (!d->in_workload || with.workload == NULL)
+	if (!d->in_workload || with.workload == NULL || !carries(m, d))
 		return 0;
 	with.plant = (char *)d->name;
 	rc = record_case(&with, m->spec, m->subject, ret, &skip, err);

@@ -223,8 +223,15 @@ static int write_again(struct archive *a, struct err *err)
 static int write_batch(struct archive *a, struct err *err)
 {
 	struct store_error e;
-	enum store_code code = store_events(a->store, a->events, a->event_count, &e);
+	enum store_code code;
+	int rc;
 
+	if (planted(a, "batch-in-two-transactions") || planted(a, "batch-backwards") ||
+	    planted(a, "size-later")) {
+		rc = write_in_two(a, err);
+		return rc != 0 && a->may_fail ? write_again(a, err) : rc;
+	}
+	code = store_events(a->store, a->events, a->event_count, &e);
 	if ((code == STORE_ERR_IO || code == STORE_ERR_STOPPED) && a->may_fail)
 		return write_again(a, err);
 	return code == STORE_OK ? 0 : workload_store_failed(code, &e, err);
@@ -240,11 +247,7 @@ static int write_batches(struct archive *a, int64_t count, struct err *err)
 			return 0;
 		make_batch(a);
 		a->writing = true;
-		if (planted(a, "batch-in-two-transactions") || planted(a, "batch-backwards") ||
-		    planted(a, "size-later"))
-			rc = write_in_two(a, err);
-		else
-			rc = write_batch(a, err);
+		rc = write_batch(a, err);
 		if (rc != 0)
 			return rc;
 		a->writing = false;

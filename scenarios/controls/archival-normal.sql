@@ -2,7 +2,7 @@
 -- SQLite syncs the log only when it checkpoints: https://www.sqlite.org/pragma.html#pragma_synchronous
 -- @pragma journal_mode=wal synchronous=normal wal_autocheckpoint=24
 -- @expect consistent
--- @redundant "sync main.db-wal #1,3,5" "defect size-later" if model=strict-posix
+-- @redundant "dirsync db #2,4" "sync main.db-wal #1,3,5" "defect size-later" if model=strict-posix
 -- @workload store.archival batches=10 events=5
 -- @batch events id=batch_id count=batch_count
 -- @schema-version 1,2,3,4

@@ -74,7 +74,7 @@ static void digests_check(struct append *a, uint64_t event_count)
 	if (strcmp(count, got) != 0)
 		store_bench_fail("%s events in the store instead of %s", count, got);
 	store_bench_ask(store_handle(a->store), store_bench_digest_sql, expected, sizeof(expected));
-	for (size_t side = SIDE_HAND; side < a->side_count; side++) {
+	for (size_t side = SIDE_HAND; side < a->side_count && side < SIDE_COUNT; side++) {
 		store_bench_ask(a->hands[side].db, store_bench_digest_sql, got, sizeof(got));
 		if (strcmp(got, expected) != 0)
 			store_bench_fail("%s stored '%s', the store '%s'", side_names[side], got,
@@ -100,7 +100,7 @@ void store_bench_append(int argc, char **argv)
 	size_t batches = store_bench_number(argv[6], STORE_BENCH_EVENTS_MAX / a.batch_count);
 	size_t lap_events = batches * a.batch_count;
 
-	const size_t side_count = strcmp(argv[7], "store") == 0 ? SIDE_HAND
+	const size_t side_count = strcmp(argv[7], "store") == 0 ? (size_t)SIDE_HAND
 				  : a.batch_count == 1		? SIDE_COUNT
 								: SIDE_BARE;
 	a.side_count = side_count;

@@ -33,7 +33,7 @@ BATCH = 1000
 PRODUCERS = 64
 READERS = 4
 
-# What others claim for a store of theirs in better-sqlite3, measured on their machine, at NORMAL.
+# What others claim for a WAL manager in TypeScript, measured on their machine, at NORMAL.
 CLAIMED = {'single writes': 38462, 'rows in batches': 166667, 'reads': 20000}
 
 
