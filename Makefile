@@ -89,10 +89,13 @@ check: bootstrap ## build and run every test; last line: N passed, N failed
 	@$(MAKE) -k -j$(JOBS) all tests; \
 	python3 .ci/run-tests --build $(BUILD) --build-status $$? --patience $(PATIENCE) $(TESTS)
 
-check-long: bootstrap ## what takes half an hour: a million recoveries of sound settings, versions, mutants
+check-long: bootstrap ## what takes an hour: a million recoveries, every sync of the store failing, versions, mutants
 	@$(MAKE) -j$(JOBS) all
 	python3 .ci/check-long --build $(BUILD)
 	python3 .ci/check-long --build $(BUILD) --depth 2 --recoveries 200000 --seeds 4
+	@$(MAKE) -j$(JOBS) tests
+	PLUGPULL_LONG=1 $(BUILD)/test/test_equivalence
+	python3 .ci/check-store --build $(BUILD)
 	python3 harness/cli/test/models_test.py $(BUILD)/plugpull --long
 	python3 harness/cli/test/matrix_test.py $(BUILD)/plugpull --long
 	$(BUILD)/plugpull mutate scenarios/
