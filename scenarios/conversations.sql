@@ -1,8 +1,9 @@
 -- @scenario conversations lose no message that was acknowledged; readers and two migrations run beside
 -- Batches of messages with their tool uses through the store's queue, three in flight, analytics on
 -- readers between them: store/conversation.h.
+-- synchronous is not set: what is proved is the store's default profile, archival.
 -- @models strict-posix process-crash
--- @pragma journal_mode=wal synchronous=full
+-- @pragma journal_mode=wal
 -- @require durable
 -- @redundant "dirsync db #2,6" "sync main.db-journal #1" "sync main.db-wal #1-5,7,11-14" if model=strict-posix
 -- @redundant none if model=process-crash

@@ -2,8 +2,9 @@
 -- Writes, copies, renames and removals through the store's queue, three in flight, an online backup
 -- and a cold one on the way: store/filesystem.h, store/upkeep.h. A backup lies outside SQLite: it is
 -- written, synced, renamed, its folder is synced, and only then does it get a row.
+-- synchronous is not set: what is proved is the store's default profile, archival.
 -- @models strict-posix process-crash
--- @pragma journal_mode=wal synchronous=full
+-- @pragma journal_mode=wal
 -- @require durable
 -- @redundant "dirsync db #2,9,16" "sync main.db-journal #1" "sync main.db-wal #1-3,5,7,9,11-12,16-17,19-20,22,26,28,30" if model=strict-posix
 -- @redundant "defect file-never-synced" "defect folder-never-synced" if model=process-crash

@@ -2,8 +2,9 @@
 -- Executions through the store's queue, artifacts through its buffer, logs as files of their own:
 -- store/workflow.h. A log is written, synced, renamed, its folder is synced, and only then does it
 -- get its row.
+-- synchronous is not set: what is proved is the store's default profile, archival.
 -- @models strict-posix process-crash
--- @pragma journal_mode=wal synchronous=full
+-- @pragma journal_mode=wal
 -- @require durable
 -- @redundant "dirsync db #2,8" "sync main.db-journal #1" "sync main.db-wal #1-3,5,7-8,12-13,15-16,19" if model=strict-posix
 -- @redundant "defect file-never-synced" "defect folder-never-synced" if model=process-crash

@@ -1,16 +1,21 @@
 /*
  * internal.h: what the files of the store share with each other and with nobody else.
  *
- *   error.c        codes, texts, the translation of SQLite's codes
- *   pragma.c       the settings: profiles, overrides, setting and reading back
- *   schema.c       the machinery of migrations and schema_version; schema_*.c the lists
- *   store.c        open, reopen, close
- *   repair.c       what is visible is made durable (P10)
- *   transaction.c  begin, commit, roll back; savepoints inside a transaction
- *   statement.c    the cache of prepared statements
- *   event.c        validity and checksum of an event
- *   append.c       store_event, store_events
- *   read.c         cursors
+ *   error.c           codes, texts, the translation of SQLite's codes
+ *   pragma.c          the settings: profiles, overrides, setting and reading back
+ *   schema.c          the machinery of migrations and schema_version; schema_*.c the lists
+ *   store.c           open, reopen, close
+ *   repair.c          what is visible is made durable (P10)
+ *   transaction.c     begin, commit, roll back; savepoints inside a transaction
+ *   statement.c       the cache of prepared statements
+ *   busy.c            patience with locks, and who holds one
+ *   files.c           the files of the operating system
+ *   event.c           validity and checksum of an event
+ *   append.c          store_event, store_events
+ *   read.c            cursors; dead_letters.c what they could not read
+ *   conversation*.c   filesystem*.c   workflow*.c   the other schemas
+ *   checkpoint.c      backup*.c   maintain.c   statistics.c   upkeep.h; upkeep_internal.h
+ *   service*.c        service.h; service_internal.h says what is where
  */
 #ifndef STORE_INTERNAL_H
 #define STORE_INTERNAL_H
