@@ -11,3 +11,7 @@
 #define store_error_set(err, code, ...) ((void)(store_error_set)(err, code, __VA_ARGS__), (code))
 #define store_error_set_sqlite(err, db, rc, ...)                                                    \
 	((void)(store_error_set_sqlite)(err, db, rc, __VA_ARGS__), -1)
+#define store_error_at(err, store, code, sqlite_code, ...)                                          \
+	((void)(store_error_at)(err, store, code, sqlite_code, __VA_ARGS__), (code))
+#define store_error_set_file(err, number, path, what)                                               \
+	((void)(store_error_set_file)(err, number, path, what), -1)

@@ -6,7 +6,7 @@
 -- @models strict-posix process-crash
 -- @pragma journal_mode=wal
 -- @require durable
--- @redundant "dirsync db #2,9,16" "sync main.db-journal #1" "sync main.db-wal #1-3,5,7,9,11-12,16-17,19-20,22,26,28,30" if model=strict-posix
+-- @redundant "dirsync db #2,9,16" "sync main.db-journal #1" "sync main.db-wal #1-3,5,7,9,11,13,16,19-20,22-23,25-26,28,32-33,35" if model=strict-posix
 -- @redundant "defect file-never-synced" "defect folder-never-synced" if model=process-crash
 -- @workload store.filesystem operations=18 in_flight=3 backup=6 payload=120
 -- @schema-version 1,2,3

@@ -32,8 +32,7 @@ char *store_file_uri(const char *path, const char *query)
 
 	if (!uri)
 		return NULL;
-	memcpy(at, scheme, strlen(scheme));
-	at += strlen(scheme);
+	at = stpcpy(at, scheme);
 	for (const char *c = path; *c; c++) {
 		const unsigned byte = (unsigned char)*c;
 
@@ -100,10 +99,14 @@ static bool same_value(sqlite3_stmt *a, sqlite3_stmt *b, int column)
 	case SQLITE_INTEGER:
 		return sqlite3_column_int64(a, column) == sqlite3_column_int64(b, column);
 	case SQLITE_FLOAT: {
-		double x = sqlite3_column_double(a, column);
-		double y = sqlite3_column_double(b, column);
+		const double x = sqlite3_column_double(a, column);
+		const double y = sqlite3_column_double(b, column);
+		uint64_t x_bits;
+		uint64_t y_bits;
 
-		return memcmp(&x, &y, sizeof(x)) == 0;
+		memcpy(&x_bits, &x, sizeof(x));
+		memcpy(&y_bits, &y, sizeof(y));
+		return x_bits == y_bits;
 	}
 	default: {
 		const void *x = sqlite3_column_blob(a, column);

@@ -186,7 +186,7 @@ static enum store_code held_fill(struct store *store, sqlite3_stmt *stmt, struct
 		    column_text(store, stmt, 2, STORE_CONTENT_BYTES_MAX, &text, &size_bytes, err);
 	if (code != STORE_OK)
 		return code;
-	if (size_bytes >= held->content_bytes) {
+	if (!held->content || size_bytes >= held->content_bytes) {
 		char *content = malloc(size_bytes + 1);
 
 		if (!content)

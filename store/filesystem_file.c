@@ -338,7 +338,7 @@ static enum store_code content_take(struct store *store, sqlite3_stmt *stmt, int
 				      "the node %" PRId64
 				      " has %zu bytes, and the buffer has room for %zu",
 				      inode, content_bytes, buffer_bytes);
-	if (content_bytes > 0)
+	if (content && content_bytes > 0)
 		memcpy(buffer, content, content_bytes);
 	*ret_bytes = content_bytes;
 	return STORE_OK;

@@ -13,7 +13,7 @@
 #include "store/workflow_internal.h"
 
 static const char *const status_texts[] = {
-#define STATUS_TEXT(status, text) [status] = text,
+#define STATUS_TEXT(status, text) [status] = (text),
     STORE_STATUSES(STATUS_TEXT)
 #undef STATUS_TEXT
 };

@@ -265,8 +265,8 @@ static int pragma_read(sqlite3 *db, const char *sql, char *ret_text, size_t size
 enum store_code store_commits_are_durable(struct store *store, bool *ret_durable,
 					  struct store_error *err)
 {
-	char mode[16];
-	char synchronous[16];
+	char mode[16] = "";
+	char synchronous[16] = "";
 	int rc;
 
 	rc = pragma_read(store->db, "PRAGMA synchronous", synchronous, sizeof(synchronous));
@@ -340,8 +340,8 @@ enum store_code store_log_old_forget(struct store *store, const struct store_log
 static enum store_code settle(struct store *store, struct store_error *err)
 {
 	struct store_checkpoint_result result;
-	char mode[16];
-	char synchronous[16];
+	char mode[16] = "";
+	char synchronous[16] = "";
 	enum store_code code;
 	bool durable = false;
 	int rc;
@@ -484,7 +484,9 @@ enum store_code store_log_read(struct store *store, const char *log_folder, int6
 	bool missing;
 	char *path;
 
-	if (store && (!log_folder || log_folder[0] == '\0' || !ret_text || !ret_bytes))
+	if (!store)
+		return store_error_set(err, STORE_ERR_INVALID, 0, "the store is NULL");
+	if (!log_folder || log_folder[0] == '\0' || !ret_text || !ret_bytes)
 		return store_error_at(err, store, STORE_ERR_INVALID, 0,
 				      "log_folder, ret_text or ret_bytes is NULL");
 	do {

@@ -102,7 +102,7 @@ static int make_path(const struct outside *o, sqlite3_vfs *vfs, const char *name
 		return rc;
 	}
 	memset(slash + 1, 0, room - (size_t)(slash + 1 - path));
-	memcpy(slash + 1, name, strlen(name));
+	memcpy(slash + 1, name, strlen(name) + 1);
 	*ret_memory = memory;
 	*ret_path = path;
 	return SQLITE_OK;

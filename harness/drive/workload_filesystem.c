@@ -274,76 +274,124 @@ static int hash_file(const struct store_files *files, const char *path, char *re
 	return 0;
 }
 
-/* One more operation is submitted and written between two steps of the backup. */
+static void prepare(struct tree *t, struct operation *o)
+{
+	*o = (struct operation){
+	    .base = {.work = operate, .context = o},
+	    .tree = t,
+	    .number = ++t->done,
+	};
+	(void)snprintf(o->base.ack, sizeof o->base.ack, "%s %lld", t->key, (long long)o->number);
+}
+
+/* An operation is submitted when the copy has begun, and written before it is done. */
 static int copy_online(struct tree *t, struct store *store, const char *path,
 		       const struct store_backup_options *options, enum store_code *ret_code,
-		       struct store_error *e)
+		       struct store_error *e, struct err *err)
 {
 	struct store_backup_progress progress = {0};
 	struct store_backup *backup = NULL;
 	enum store_code code = store_backup_begin(store, path, options, &backup, e);
+	int rc = 0;
 
-	while (code == STORE_OK && !progress.done) {
-		workload_connection(t->w.env, WORKLOAD_WRITER);
-		if (!t->w.env->threads)
-			(void)store_service_writer_step(t->w.service, NULL, NULL);
-		workload_connection(t->w.env, WORKLOAD_BACKUP);
+	if (code == STORE_OK)
 		code = store_backup_step(backup, &progress, e);
+	if (code == STORE_OK) {
+		prepare(t, &t->operations[0]);
+		rc = workload_service_submit(&t->w, &t->operations[0].base, err);
+		if (rc == 0)
+			rc = workload_service_settle(&t->w, err);
+		workload_connection(t->w.env, WORKLOAD_BACKUP);
 	}
+	while (rc == 0 && code == STORE_OK && !progress.done)
+		code = store_backup_step(backup, &progress, e);
 	store_backup_close(backup);
 	*ret_code = code;
+	return rc;
+}
+
+/* Online and cold in turn. */
+static int copy(struct tree *t, struct store *store, const char *path, enum store_code *ret_code,
+		struct store_error *e, struct err *err)
+{
+	struct store_backup_options options = {.pages_per_step = 4, .files = t->w.files};
+
+	if (t->backups++ % 2 == 0)
+		return copy_online(t, store, path, &options, ret_code, e, err);
+	*ret_code = store_backup_cold(store, path, &options, e);
 	return 0;
 }
 
-static int make_backup(struct tree *t, size_t migration_count, struct err *err)
+/* The file of the backup before, once it is durable that no row names it: a commit may be taken
+ * back by power loss where synchronous is NORMAL, until it has been checkpointed. */
+static void remove_old(struct tree *t, struct store *store)
 {
-	const struct workload_env *env = t->w.env;
-	struct store_backup_options options = {.pages_per_step = 4, .files = t->w.files};
-	struct store_pragma *pragmas;
-	struct store_options how =
-	    workload_store_options(env, t->w.schema, migration_count, &pragmas);
-	struct buf path, old;
+	const struct store_files *files = t->w.env->files;
+	struct store_checkpoint_result result;
+	struct buf path;
+
+	if (t->backup[0] == '\0' ||
+	    store_checkpoint(store, STORE_CHECKPOINT_FULL, &result, NULL) != STORE_OK ||
+	    result.busy)
+		return;
+	buf_init(&path);
+	path_of(t, t->backup, &path);
+	(void)files->remove(files->context, (char *)path.data);
+	buf_release(&path);
+}
+
+/* The row of a backup that is there, in the place of the row of the one before. */
+static int write_row(struct tree *t, struct store *store, const char *name, const char *path,
+		     struct err *err)
+{
 	struct manifest m = {.time_us = t->done};
 	struct workload_operation row = {.work = write_manifest, .context = &m};
-	struct store *store = NULL;
-	struct store_error e;
-	enum store_code code;
-	int rc = 0;
+	int rc;
 
-	buf_init(&path);
-	buf_init(&old);
-	workload_connection(env, WORKLOAD_BACKUP);
-	(void)snprintf(m.name, sizeof m.name, "backup-%.20s-%lld.db", t->key, (long long)t->done);
+	(void)snprintf(m.name, sizeof m.name, "%s", name);
 	(void)snprintf(m.old, sizeof m.old, "%s", t->backup);
-	path_of(t, m.name, &path);
-	code = store_open(env->database, &how, &store, &e);
-	if (code == STORE_OK && t->backups++ % 2 == 0)
-		rc = copy_online(t, store, (char *)path.data, &options, &code, &e);
-	else if (code == STORE_OK)
-		code = store_backup_cold(store, (char *)path.data, &options, &e);
-	store_close(store);
-	free(pragmas);
-	workload_connection(env, WORKLOAD_WRITER);
-	/* Somebody reads, or the disk has failed: no backup this time. */
-	if (code == STORE_ERR_BUSY || (t->w.may_fail && code == STORE_ERR_IO))
-		goto out;
-	if (code != STORE_OK)
-		rc = workload_store_failed(code, &e, err);
-	if (rc == 0)
-		rc = hash_file(env->files, (char *)path.data, m.content, sizeof m.content, err);
+	rc = hash_file(t->w.env->files, path, m.content, sizeof m.content, err);
 	if (rc == 0)
 		rc = workload_service_submit(&t->w, &row, err);
 	if (rc == 0)
 		rc = workload_service_settle(&t->w, err);
 	if (rc != 0 || row.code != STORE_OK)
-		goto out;
-	path_of(t, t->backup, &old);
-	if (t->backup[0] != '\0')
-		(void)env->files->remove(env->files->context, (char *)old.data);
-	(void)snprintf(t->backup, sizeof t->backup, "%s", m.name);
-out:
+		return rc;
+	workload_connection(t->w.env, WORKLOAD_BACKUP);
+	remove_old(t, store);
+	(void)snprintf(t->backup, sizeof t->backup, "%s", name);
+	return 0;
+}
+
+static int make_backup(struct tree *t, size_t migration_count, struct err *err)
+{
+	struct store_pragma *pragmas;
+	struct store_options how =
+	    workload_store_options(t->w.env, t->w.schema, migration_count, &pragmas);
+	struct store *store = NULL;
+	struct store_error e;
+	struct buf path;
+	char name[NAME_SIZE];
+	enum store_code code;
+	int rc = 0;
+
+	buf_init(&path);
+	(void)snprintf(name, sizeof name, "backup-%.20s-%lld.db", t->key, (long long)t->done);
+	path_of(t, name, &path);
+	workload_connection(t->w.env, WORKLOAD_BACKUP);
+	code = store_open(t->w.env->database, &how, &store, &e);
+	free(pragmas);
+	if (code == STORE_OK)
+		rc = copy(t, store, (char *)path.data, &code, &e, err);
+	if (rc == 0 && code == STORE_OK)
+		rc = write_row(t, store, name, (char *)path.data, err);
+	/* Somebody reads, or the disk has failed: no backup this time. */
+	else if (rc == 0 && code != STORE_ERR_BUSY && !(t->w.may_fail && code == STORE_ERR_IO))
+		rc = workload_store_failed(code, &e, err);
+	workload_connection(t->w.env, WORKLOAD_BACKUP);
+	store_close(store);
+	workload_connection(t->w.env, WORKLOAD_WRITER);
 	buf_release(&path);
-	buf_release(&old);
 	return rc;
 }
 
@@ -434,15 +482,8 @@ static int operate_many(struct tree *t, int64_t count, size_t migration_count, s
 		if (env->stop != NULL && env->stop(env->ctx))
 			return 0;
 		for (; n < t->in_flight && count > 0 && rc == 0; n++, count--) {
-			struct operation *o = &t->operations[n];
-			*o = (struct operation){
-			    .base = {.work = operate, .context = o},
-			    .tree = t,
-			    .number = ++t->done,
-			};
-			(void)snprintf(o->base.ack, sizeof o->base.ack, "%s %lld", t->key,
-				       (long long)o->number);
-			rc = workload_service_submit(&t->w, &o->base, err);
+			prepare(t, &t->operations[n]);
+			rc = workload_service_submit(&t->w, &t->operations[n].base, err);
 			if (every > 0 && t->done % every == 0)
 				break;
 		}

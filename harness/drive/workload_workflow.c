@@ -214,9 +214,11 @@ static void prepare(struct run *r, struct execution *x, int64_t number)
 		       (long long)number);
 	(void)snprintf(x->complete.ack, sizeof x->complete.ack, "completed:%s %lld", r->worker,
 		       (long long)number);
-	for (size_t i = 0; i < r->step_count; i++)
+	for (size_t i = 0; i < r->step_count; i++) {
+		long long position = (long long)(number - 1) * (long long)r->step_count;
 		(void)snprintf(x->logs[i].ack, sizeof x->logs[i].ack, "logged:%s %lld", r->worker,
-			       (long long)((number - 1) * (int64_t)r->step_count + (int64_t)i + 1));
+			       position + (long long)i + 1);
+	}
 }
 
 /* Reads the logs of an execution back, through a reader: the store compares each with its row. */
