@@ -156,7 +156,7 @@ install-store: $(STORE_A) $(BUILD)/$(STORE_SO)
 		'includedir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))' '' \
 		'Name: plugpull-store' \
 		'Description: durable, append-only event store in one SQLite file' \
-		'Version: $(VERSION)' 'Requires.private: sqlite3 >= 3.15.0' \
+		'Version: $(VERSION)' 'Requires.private: sqlite3 >= 3.16.0' \
 		'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lplugpull-store$(if $(SAN), $(SAN))' \
 		'Libs.private: -lpthread' >'$(DESTDIR)$(LIBDIR)/pkgconfig/plugpull-store.pc'
 	$(Q)[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig || :

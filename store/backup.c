@@ -78,19 +78,23 @@ static void target_release(struct target *target)
 	*target = (struct target){0};
 }
 
-/* Whether SQLite would open the store's own file under that path. */
+/* Whether SQLite would open the store's own file, or one that belongs to it, under that path. */
 static bool is_own_file(const struct store *store, const char *path)
 {
 	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
 	const char *own = sqlite3_db_filename(store->db, "main");
 	char full[PATH_BYTES_MAX + 200];
+	const char *ending;
 
 	if (strcmp(path, store->path) == 0)
 		return true;
 	if (!vfs || !own || vfs->mxPathname + 1 > (int)sizeof(full) ||
-	    vfs->xFullPathname(vfs, path, (int)sizeof(full), full) != SQLITE_OK)
+	    (vfs->xFullPathname(vfs, path, (int)sizeof(full), full) & 0xff) != SQLITE_OK ||
+	    strncmp(full, own, strlen(own)) != 0)
 		return false;
-	return strcmp(full, own) == 0;
+	ending = full + strlen(own);
+	return ending[0] == '\0' || strcmp(ending, "-wal") == 0 || strcmp(ending, "-shm") == 0 ||
+	       strcmp(ending, "-journal") == 0;
 }
 
 static enum store_code target_init(struct target *target, const struct store *store,
@@ -108,9 +112,6 @@ static enum store_code target_init(struct target *target, const struct store *st
 	if (size > PATH_BYTES_MAX || path[size - 1] == '/')
 		return store_error_at(err, store, STORE_ERR_INVALID, 0,
 				      "'%.200s' cannot be the name of a backup", path);
-	if (is_own_file(store, path))
-		return store_error_at(err, store, STORE_ERR_INVALID, 0,
-				      "a backup onto the store itself");
 	target->files = options && options->files ? options->files : store_files_posix();
 	target->path = sqlite3_mprintf("%s", path);
 	target->part = sqlite3_mprintf("%s.part", path);
@@ -122,6 +123,12 @@ static enum store_code target_init(struct target *target, const struct store *st
 	if (!target->path || !target->part || !target->folder) {
 		target_release(target);
 		return store_error_at(err, store, STORE_ERR_NO_MEMORY, 0, "no memory for a backup");
+	}
+	/* The part, too: somebody may look at one that was left over. */
+	if (is_own_file(store, target->path) || is_own_file(store, target->part)) {
+		target_release(target);
+		return store_error_at(err, store, STORE_ERR_INVALID, 0,
+				      "a backup onto the store itself, or onto a file of it");
 	}
 	return STORE_OK;
 }

@@ -21,6 +21,7 @@
 #define STORE_INTERNAL_H
 
 #include <sqlite3.h>
+#include <sys/types.h>
 
 #include "store/store.h"
 
@@ -49,6 +50,12 @@ struct store_patience {
 struct store {
 	sqlite3 *db; /* NULL when it could not be reopened */
 	char *path;
+	/* The file as SQLite knows it, absolute, and, where it is one of the operating system's,
+	 * which one it is; NULL before the store has been opened for the first time. */
+	char *file;
+	bool file_is_known;
+	dev_t file_device;
+	ino_t file_inode;
 	/* As the caller gave them, with copies of the pragmas. */
 	struct store_options options;
 	int version;
@@ -176,9 +183,9 @@ int64_t store_now_us(const struct store_options *options);
 
 /*
  * Makes what the connection sees durable: writes the bytes of the WAL again and syncs them, under
- * the write lock. settle: commits once more behind it, so that nothing that is in the file and is
- * not seen can come back. Does nothing where synchronous is OFF, or where there is no WAL, or none
- * with a frame and settle is false.
+ * the write lock; not where synchronous is OFF. settle: commits once more behind it, so that
+ * nothing that is in the file and is not seen can come back, also after a kill. Does nothing where
+ * there is no WAL.
  */
 enum store_code store_repair(sqlite3 *db, bool settle, struct store_error *err);
 
@@ -201,6 +208,10 @@ void store_rollback(struct store *store, enum store_code cause);
 /* The end of a function that writes: commits if code is STORE_OK, otherwise rolls back; returns
  * what the function returns. */
 enum store_code store_finish(struct store *store, enum store_code code, struct store_error *err);
+
+/* The same for what a caller's function has returned. */
+enum store_code store_finish_work(struct store *store, enum store_code code,
+				  struct store_error *err);
 
 /* Steps a statement that returns no row, and resets it. Returns SQLite's extended code. */
 int store_run(sqlite3_stmt *stmt);

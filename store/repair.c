@@ -104,11 +104,11 @@ enum store_code store_repair(sqlite3 *db, bool settle, struct store_error *err)
 	int rc;
 
 	rc = query_number(db, "PRAGMA synchronous", &synchronous);
-	if (rc == SQLITE_OK && synchronous > 0)
+	if (rc == SQLITE_OK)
 		rc = wal_find(db, &wal, &size_bytes);
 	if (rc != SQLITE_OK)
 		return store_error_set_sqlite(err, db, rc, "cannot look at the WAL");
-	if (!wal || (size_bytes <= WAL_HEADER_BYTES && !settle))
+	if (!wal || (!settle && (size_bytes <= WAL_HEADER_BYTES || synchronous == 0)))
 		return STORE_OK;
 
 	rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
@@ -117,12 +117,15 @@ enum store_code store_repair(sqlite3 *db, bool settle, struct store_error *err)
 					      "cannot take the write lock to make the WAL durable");
 	/* It may have grown, or been cut, while the lock was somebody else's. */
 	rc = wal->pMethods->xFileSize(wal, &size_bytes);
-	if (rc == SQLITE_OK && size_bytes > WAL_HEADER_BYTES)
+	if (rc == SQLITE_OK && size_bytes > WAL_HEADER_BYTES && synchronous > 0)
 		rc = rewrite(wal, size_bytes);
 	if (rc == SQLITE_OK && settle)
 		rc = settle_commit(db);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+	/* At NORMAL that was no sync, and what it overwrites has just been made durable. */
+	if (rc == SQLITE_OK && settle && synchronous > 0)
+		rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
 	if (rc != SQLITE_OK)
 		code = store_error_set_sqlite(err, db, rc, "cannot make the WAL durable");
 	if (!sqlite3_get_autocommit(db))

@@ -294,6 +294,9 @@ static uint32_t service_release(struct store_service *service)
 
 	store_checkpointer_release(service);
 	store_logs_release(service);
+	/* Closing would checkpoint from a log that the disk may not have, and delete it. */
+	if (service->broken && service->writer && service->writer->stopped_by == 0)
+		service->writer->stopped_by = SQLITE_ABORT;
 	store_close(service->writer);
 	service_free(service);
 	return taken_count;

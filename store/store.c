@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "store/internal.h"
@@ -69,15 +70,59 @@ static void connection_discard(sqlite3 *db)
 	if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) == SQLITE_OK &&
 	    wal && wal->pMethods && wal->pMethods->xFileSize(wal, &size_bytes) == SQLITE_OK &&
 	    size_bytes > 0)
-		sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_close_v2(db);
 }
 
-static enum store_code connection_open(const char *path, struct store_patience *patience,
-				       bool reader, sqlite3 **ret_db, struct store_error *err)
+/*
+ * Whether the file that the store was opened on is still there, before it is opened again: SQLite
+ * would make a new one, and take the WAL beside it for its own, or delete it. Files that are not
+ * the operating system's have no number to compare.
+ */
+static enum store_code file_check(const struct store *store, struct store_error *err)
 {
-	const int flags =
-	    reader ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+	struct stat file;
+	int exists = 0;
+	int rc = vfs->xAccess(vfs, store->file, SQLITE_ACCESS_EXISTS, &exists);
+
+	if (rc != SQLITE_OK)
+		return store_error_at(err, store, store_code_from_sqlite(rc), rc,
+				      "cannot look for the file: %s", sqlite3_errstr(rc));
+	if (!exists)
+		return store_error_at(err, store, STORE_ERR_CANNOT_OPEN, 0,
+				      "the file is gone, and is not created anew");
+	if (store->file_is_known && stat(store->file, &file) == 0 &&
+	    (file.st_ino != store->file_inode || file.st_dev != store->file_device))
+		return store_error_at(err, store, STORE_ERR_CANNOT_OPEN, 0,
+				      "another file has taken the name");
+	return STORE_OK;
+}
+
+/* Remembers the file that has been opened for the first time. */
+static enum store_code file_remember(struct store *store, sqlite3 *db, struct store_error *err)
+{
+	struct stat file;
+
+	if (store->file)
+		return STORE_OK;
+	store->file = strdup(sqlite3_db_filename(db, "main"));
+	if (!store->file)
+		return store_error_at(err, store, STORE_ERR_NO_MEMORY, 0, "out of memory");
+	store->file_is_known = stat(store->file, &file) == 0;
+	if (store->file_is_known) {
+		store->file_device = file.st_dev;
+		store->file_inode = file.st_ino;
+	}
+	return STORE_OK;
+}
+
+static enum store_code connection_open(const char *path, struct store_patience *patience,
+				       bool reader, bool again, sqlite3 **ret_db,
+				       struct store_error *err)
+{
+	const int writer = SQLITE_OPEN_READWRITE | (again ? 0 : SQLITE_OPEN_CREATE);
+	const int flags = reader ? SQLITE_OPEN_READONLY : writer;
 	enum store_code code = STORE_OK;
 	const char *name;
 	sqlite3 *db = NULL;
@@ -162,22 +207,23 @@ static enum store_code autocheckpoint_take_over(struct store *store, sqlite3 *db
 static enum store_code folder_sync(const struct store *store, sqlite3 *db, struct store_error *err)
 {
 	const struct store_files *files = store->options.files;
-	const char *slash = strrchr(store->path, '/');
-	char *folder = strdup(slash ? store->path : ".");
+	char *folder;
+	char *slash;
 	int number;
 	int rc;
 
 	/* The WAL is made by the first connection that reads. */
 	rc = sqlite3_exec(db, "SELECT 1 FROM sqlite_master", NULL, NULL, NULL);
-	if (rc != SQLITE_OK) {
-		free(folder);
+	if (rc != SQLITE_OK)
 		return store_error_set_sqlite(err, db, rc, "cannot read the schema");
-	}
+	/* Where the path leads through a link, the file's folder is another one. */
+	folder = strdup(sqlite3_db_filename(db, "main"));
 	if (!folder)
 		return store_error_at(err, store, STORE_ERR_NO_MEMORY, 0, "out of memory");
+	slash = strrchr(folder, '/');
 	if (slash)
-		folder[slash == store->path ? 1 : slash - store->path] = '\0';
-	number = files->sync_folder(files->context, folder);
+		slash[slash == folder] = '\0';
+	number = files->sync_folder(files->context, slash ? folder : ".");
 	free(folder);
 	switch (number) {
 	case 0:
@@ -276,12 +322,18 @@ static enum store_code store_connect(struct store *store, bool settle, struct st
 	store->autocheckpoint_frames = -1;
 	store->checkpoint_failed_by = 0;
 	store->patience = (struct store_patience){.left_ms = store->busy_timeout_ms};
-	code = connection_open(store->path, &store->patience, store->read_only, &db, err);
+	if (store->file)
+		code = file_check(store, err);
+	if (code == STORE_OK)
+		code = connection_open(store->file ? store->file : store->path, &store->patience,
+				       store->read_only, store->file != NULL, &db, err);
 	if (code == STORE_OK)
 		code = connection_prepare_patiently(db, &opening, &store->patience, err);
 	if (code != STORE_OK)
 		goto out;
 	code = store_schema_probe(db, store->options.schema, err);
+	if (code == STORE_OK)
+		code = file_remember(store, db, err);
 	if (code == STORE_OK && store->checkpoint_failed_by != 0)
 		code = store_error_set_sqlite(err, db, store->checkpoint_failed_by,
 					      "a checkpoint failed");
@@ -323,6 +375,7 @@ static void store_free(struct store *store)
 	}
 	free(pragmas);
 	free(store->path);
+	free(store->file);
 	free(store);
 }
 
@@ -371,7 +424,7 @@ static enum store_code open_any(const char *path, const struct store_options *op
 		return store_error_set(err, STORE_ERR_INVALID, 0, "ret_store is NULL");
 	if (sqlite3_libversion_number() < STORE_SQLITE_VERSION_MIN)
 		return store_error_set(err, STORE_ERR_SQLITE, 0,
-				       "the library needs SQLite 3.15.0 or later, and runs with %s",
+				       "the library needs SQLite 3.16.0 or later, and runs with %s",
 				       sqlite3_libversion());
 	code = path_check(path, err);
 	if (code == STORE_OK)

@@ -225,10 +225,9 @@ struct store_pragma {
 	const char *value;
 };
 
-/* The library works with this SQLite and later ones, as sqlite3_libversion_number() has it: 3.15.0
- * (row values, and the way to the WAL's file that P10 needs). With an older one store_open() says
- * so. */
-#define STORE_SQLITE_VERSION_MIN 3015000
+/* The library works with this SQLite and later ones, as sqlite3_libversion_number() has it: 3.16.0
+ * (closing without a checkpoint, which P6 and P8 need). With an older one store_open() says so. */
+#define STORE_SQLITE_VERSION_MIN 3016000
 
 #define STORE_BUSY_TIMEOUT_DEFAULT_MS 30000
 
@@ -296,8 +295,9 @@ void store_close(struct store *store);
  * touching the WAL, opens it as store_open() did, and commits once, so that what the failed
  * transaction left is settled: from here on it is there, durably, or will never be. Cursors are
  * orphaned as by store_close(). On failure the store stays stopped and this may be called again;
- * only store_close() is allowed beside it. Also allowed on a store that has not stopped, outside of
- * a transaction. Errors: those of store_open(), STORE_ERR_INVALID.
+ * only store_close() is allowed beside it. It never creates a file, and refuses another one that
+ * has taken the name (STORE_ERR_CANNOT_OPEN). Also allowed on a store that has not stopped, outside
+ * of a transaction. Errors: those of store_open(), STORE_ERR_INVALID.
  */
 enum store_code store_reopen(struct store *store, struct store_error *err);
 
@@ -321,7 +321,8 @@ int store_schema_version(const struct store *store);
  * of it or nothing (P5, P6). A function that fails inside leaves nothing of its own, and work may
  * go on; if work returns anything but STORE_OK, the whole transaction is rolled back and that is
  * returned. May be nested: the inner one is then a savepoint. Errors: those of work, and of
- * store_events() for begin and commit.
+ * store_events() for begin and commit. An error STORE_ERR_IO of work's own making (sqlite_code 0)
+ * does not stop the store.
  */
 enum store_code store_transaction(struct store *store,
 				  enum store_code (*work)(struct store *store, void *context,

@@ -142,6 +142,32 @@ static enum store_code begin_outermost(struct store *store, struct store_error *
 	return code;
 }
 
+/*
+ * Notices that the open transaction is gone: a failed read can roll it back, too, and nobody calls
+ * store_rollback() for a read. What is done after that would be transactions of its own.
+ */
+static void loss_notice(struct store *store)
+{
+	int rc;
+
+	if (store->depth == 0 || store->rolled_back_by != 0 || !sqlite3_get_autocommit(store->db))
+		return;
+	rc = sqlite3_extended_errcode(store->db);
+	store->rolled_back_by = rc != SQLITE_OK ? rc : SQLITE_ABORT_ROLLBACK;
+	if (store_code_from_sqlite(rc) == STORE_ERR_IO && store->stopped_by == 0)
+		store->stopped_by = rc;
+}
+
+static enum store_code loss_report(struct store *store, struct store_error *err)
+{
+	int rc = store->rolled_back_by;
+	enum store_code code = store_code_from_sqlite(rc);
+
+	return store_error_at(err, store, code, rc,
+			      "SQLite has rolled the whole transaction back: %s",
+			      sqlite3_errstr(rc));
+}
+
 enum store_code store_begin(struct store *store, struct store_error *err)
 {
 	enum store_code code = store_check_running(store, err);
@@ -158,10 +184,9 @@ enum store_code store_begin(struct store *store, struct store_error *err)
 				      "or write through another one");
 	if (store->depth == 0)
 		return begin_outermost(store, err);
+	loss_notice(store);
 	if (store->rolled_back_by != 0)
-		return store_error_at(err, store, store_code_from_sqlite(store->rolled_back_by),
-				      store->rolled_back_by,
-				      "SQLite has rolled the transaction back already");
+		return loss_report(store, err);
 	rc = run_sql(store, "SAVEPOINT store_part");
 	if (rc != SQLITE_OK)
 		return store_error_set_sqlite(err, store->db, rc, "cannot begin a savepoint");
@@ -200,11 +225,9 @@ enum store_code store_commit(struct store *store, struct store_error *err)
 	enum store_code code;
 	int rc;
 
+	loss_notice(store);
 	if (store->rolled_back_by != 0) {
-		rc = store->rolled_back_by;
-		code = store_error_at(err, store, store_code_from_sqlite(rc), rc,
-				      "SQLite has rolled the transaction back: %s",
-				      sqlite3_errstr(rc));
+		code = loss_report(store, err);
 		store_rollback(store, code);
 		return code;
 	}
@@ -228,12 +251,9 @@ void store_rollback(struct store *store, enum store_code cause)
 	store->seq_next = 0;
 	if (cause == STORE_ERR_IO && store->stopped_by == 0)
 		store->stopped_by = SQLITE_IOERR;
+	loss_notice(store);
 	if (sqlite3_get_autocommit(store->db)) {
 		/* SQLite was faster. */
-		if (store->depth > 1 && store->rolled_back_by == 0) {
-			rc = sqlite3_extended_errcode(store->db);
-			store->rolled_back_by = rc != SQLITE_OK ? rc : SQLITE_ABORT_ROLLBACK;
-		}
 		rc = SQLITE_OK;
 	} else if (store->depth > 1) {
 		rc = run_sql(store, "ROLLBACK TO store_part");
@@ -258,6 +278,17 @@ enum store_code store_finish(struct store *store, enum store_code code, struct s
 	return code;
 }
 
+enum store_code store_finish_work(struct store *store, enum store_code code,
+				  struct store_error *err)
+{
+	/* An I/O error of the caller's own is none of this database. */
+	if (code == STORE_ERR_IO && err && err->sqlite_code == 0) {
+		store_rollback(store, STORE_ERR_CANCELLED);
+		return code;
+	}
+	return store_finish(store, code, err);
+}
+
 enum store_code store_transaction(struct store *store,
 				  enum store_code (*work)(struct store *store, void *context,
 							  struct store_error *err),
@@ -271,5 +302,5 @@ enum store_code store_transaction(struct store *store,
 	if (code != STORE_OK)
 		return code;
 	code = work(store, context, err);
-	return store_finish(store, code, err);
+	return store_finish_work(store, code, err);
 }

@@ -153,7 +153,7 @@ static void command_run(struct store_service *service, struct store_taken *taken
 		taken->code = store_begin(service->writer, &taken->err);
 		if (taken->code == STORE_OK) {
 			taken->code = command->work(service->writer, command->context, &taken->err);
-			taken->code = store_finish(service->writer, taken->code, &taken->err);
+			taken->code = store_finish_work(service->writer, taken->code, &taken->err);
 		}
 	}
 	error_complete(service, taken);

@@ -44,7 +44,7 @@ int workload_store_usable(struct err *err)
 {
 	if (sqlite3_libversion_number() >= STORE_SQLITE_VERSION_MIN)
 		return 0;
-	return err_set(err, ERR_SQLITE, "the store needs SQLite 3.15.0 or later; this is %s",
+	return err_set(err, ERR_SQLITE, "the store needs SQLite 3.16.0 or later; this is %s",
 		       sqlite3_libversion());
 }
 

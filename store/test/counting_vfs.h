@@ -31,6 +31,8 @@ struct counting_vfs {
 	/* The process ends in place of the operation. */
 	bool fault_kills;
 	long fault_count;
+	/* So many reads from now on fail. */
+	long read_faults;
 	/* Files claim to have no shared memory, so that WAL is impossible. */
 	bool no_shared_memory;
 };
@@ -75,6 +77,10 @@ static inline int counting_close(sqlite3_file *file)
 }
 static inline int counting_read(sqlite3_file *file, void *bytes, int size, sqlite3_int64 offset)
 {
+	if (counting_vfs.read_faults > 0) {
+		counting_vfs.read_faults--;
+		return SQLITE_IOERR_READ;
+	}
 	return counting_real(file)->pMethods->xRead(counting_real(file), bytes, size, offset);
 }
 static inline int counting_write(sqlite3_file *file, const void *bytes, int size,
@@ -210,6 +216,7 @@ static inline void counting_vfs_reset(void)
 	c->fault_is_full = false;
 	c->fault_kills = false;
 	c->fault_count = 0;
+	c->read_faults = 0;
 	c->no_shared_memory = false;
 }
 
