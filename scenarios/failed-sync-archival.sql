@@ -7,10 +7,10 @@
 -- @expect consistent if synchronous=normal
 -- @redundant "dirsync db #3,5" "sync main.db-journal #1" "sync main.db-wal #1-3,7,9,12-14,18" if model=strict-posix synchronous=full workload.fail_sync=5
 -- @redundant "dirsync db #4" "sync main.db-journal #1" "sync main.db-wal #1-3,7,9,12-14,18" if model=strict-posix synchronous=full workload.fail_sync=7
--- @redundant "dirsync db #2,6" "sync main.db-journal #1" "sync main.db-wal #1-3,6-7,9,11,14-16,20" if model=strict-posix synchronous=full workload.fail_sync=11
--- @redundant "dirsync db #2,6" "sync main.db-journal #1" "sync main.db-wal #1-3,7,9-10,12,15-17,21" if model=strict-posix synchronous=full workload.fail_sync=15
+-- @redundant "dirsync db #2,6" "sync main.db-journal #1" "sync main.db-wal #1-3,6-7,10,12,15-17,21" if model=strict-posix synchronous=full workload.fail_sync=11
+-- @redundant "dirsync db #2,6" "sync main.db-journal #1" "sync main.db-wal #1-3,7,9-10,13,16-18,22" if model=strict-posix synchronous=full workload.fail_sync=15
 -- @redundant "dirsync db #2,5" "sync main.db-wal #2,4,6" if model=strict-posix synchronous=normal workload.fail_sync=5
--- @redundant "dirsync db #2,6" "sync main.db-wal #1,4-5,7" if model=strict-posix synchronous=normal workload.fail_sync=7
+-- @redundant "dirsync db #2,6" "sync main.db-wal #1,4,6,8" if model=strict-posix synchronous=normal workload.fail_sync=7
 -- @redundant "dirsync db #2" "sync main.db-wal #1,3,5" if model=strict-posix synchronous=normal workload.fail_sync=11
 -- @redundant "dirsync db #2,4" "sync main.db-wal #1,3,5,8" if model=strict-posix synchronous=normal workload.fail_sync=15
 -- @workload store.archival batches=10 events=4

@@ -8,8 +8,8 @@
 -- @require durable
 -- @redundant "dirsync db #2,9" "sync main.db-journal #1" "sync main.db-wal #2-4,6,8-9,12,15-16,18,20-21,24" if model=strict-posix workload.fail_sync=6
 -- @redundant "dirsync db #2,10" "sync main.db-journal #1" "sync main.db-wal #1-2,4,6,8-9,12,15-16,18,20-21,24" if model=strict-posix workload.fail_sync=9
--- @redundant "dirsync db #2,9" "sync main.db-journal #1" "sync main.db-wal #1-3,6-8,12-13,15,17-18,21" if model=strict-posix workload.fail_sync=13
--- @redundant "dirsync db #2,10" "sync main.db-journal #1" "sync main.db-wal #1-3,5,7-9,13-14,16,18-19,22" if model=strict-posix workload.fail_sync=16
+-- @redundant "dirsync db #2,9" "sync main.db-journal #1" "sync main.db-wal #1-3,6-7,9,13-14,16,18-19,22" if model=strict-posix workload.fail_sync=13
+-- @redundant "dirsync db #2,10" "sync main.db-journal #1" "sync main.db-wal #1-3,5,7-8,10,14-15,17,19-20,23" if model=strict-posix workload.fail_sync=16
 -- @redundant "dirsync db #2,9" "sync main.db-journal #1" "sync main.db-wal #1-3,5,7-8,11,15-16,18,20-21,24" if model=strict-posix workload.fail_sync=21
 -- @redundant "dirsync db #2" "sync main.db-journal #1" "sync main.db-wal #1-3,5,7-8,11,14-15,17,20,23" if model=strict-posix workload.fail_sync=29
 -- @redundant "dirsync db #2,8" "sync main.db-journal #1" "sync main.db-wal #1-3,5,7-8,11,14-15,17,19-20,23" if model=strict-posix workload.fail_sync=44

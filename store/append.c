@@ -38,11 +38,6 @@ static int query_number(sqlite3_stmt *stmt, int64_t *ret_number)
 	return rc;
 }
 
-static int bind_text(sqlite3_stmt *stmt, int parameter, const char *text)
-{
-	return sqlite3_bind_text(stmt, parameter, text, -1, SQLITE_STATIC);
-}
-
 /*
  * The last positions of servers that the batch has been through, so that the database is not asked
  * again for each event of a batch whose servers take turns. Once it is full, the oldest gives way.
@@ -91,9 +86,9 @@ static enum store_code order_complaint(struct store *store, sqlite3_stmt *find,
 	int64_t one = 0;
 	int rc;
 
-	rc = bind_text(find, 1, event->event_id);
+	rc = store_bind_text(find, 1, event->event_id);
 	if (rc == SQLITE_OK)
-		rc = bind_text(find, 2, event->server_id);
+		rc = store_bind_text(find, 2, event->server_id);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int64(find, 3, event->position);
 	if (rc == SQLITE_OK)
@@ -116,7 +111,7 @@ static enum store_code order_check(struct store *store, const struct statements 
 	if (!position_last) {
 		position_last = servers_enter(servers, event->server_id);
 		*position_last = -1;
-		rc = bind_text(use->position_last, 1, event->server_id);
+		rc = store_bind_text(use->position_last, 1, event->server_id);
 		if (rc == SQLITE_OK)
 			rc = query_number(use->position_last, position_last);
 		if (rc == SQLITE_DONE)
@@ -141,15 +136,15 @@ static int insert_bind(sqlite3_stmt *insert, const struct store_event *event, in
 
 	rc = sqlite3_bind_int64(insert, 1, seq);
 	if (rc == SQLITE_OK)
-		rc = bind_text(insert, 2, event->event_id);
+		rc = store_bind_text(insert, 2, event->event_id);
 	if (rc == SQLITE_OK)
-		rc = bind_text(insert, 3, event->server_id);
+		rc = store_bind_text(insert, 3, event->server_id);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int64(insert, 4, event->position);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int64(insert, 5, event->time_us);
 	if (rc == SQLITE_OK)
-		rc = bind_text(insert, 6, event->kind);
+		rc = store_bind_text(insert, 6, event->kind);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_blob64(insert, 7, payload, event->payload_bytes, SQLITE_STATIC);
 	if (rc == SQLITE_OK)

@@ -11,8 +11,6 @@
 #include "store/upkeep_internal.h"
 
 enum {
-	WAL_HEADER_BYTES = 32,
-	FRAME_HEADER_BYTES = 24,
 	/* Of the index: the header twice, then what is moved, the read marks and the locks. */
 	INDEX_REGION_BYTES = 32768,
 	INDEX_HEADER_BYTES = 48,
@@ -149,6 +147,27 @@ static int index_read(sqlite3 *db, uint32_t *ret_frames, uint32_t *ret_moved)
 	return SQLITE_OK;
 }
 
+/* Whether a pragma answers that word. */
+static enum store_code pragma_is(struct store *store, const char *sql, const char *word, bool *ret_is,
+				 struct store_error *err)
+{
+	sqlite3_stmt *stmt;
+	enum store_code code;
+	bool is = false;
+	int rc;
+
+	code = store_statement(store, sql, &stmt, err);
+	if (code != STORE_OK)
+		return code;
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		is = sqlite3_stricmp((const char *)sqlite3_column_text(stmt, 0), word) == 0;
+	rc = sqlite3_reset(stmt);
+	if (rc != SQLITE_OK)
+		return store_error_set_sqlite(err, store->db, rc, "%s", sql);
+	*ret_is = is;
+	return STORE_OK;
+}
+
 enum store_code store_wal_look(struct store *store, struct store_wal_look *ret_look,
 			       struct store_error *err)
 {
@@ -156,29 +175,29 @@ enum store_code store_wal_look(struct store *store, struct store_wal_look *ret_l
 	int64_t page_size_bytes = 0;
 	uint32_t frames = 0;
 	uint32_t moved = 0;
-	sqlite3_stmt *stmt;
 	enum store_code code;
 	uint64_t frame_bytes;
 	bool wal = false;
+	bool exclusive = false;
 	int rc;
 
-	code = store_statement(store, "PRAGMA journal_mode", &stmt, err);
+	code = pragma_is(store, "PRAGMA main.journal_mode", "wal", &wal, err);
+	if (code == STORE_OK)
+		code = pragma_is(store, "PRAGMA main.locking_mode", "exclusive", &exclusive, err);
 	if (code != STORE_OK)
 		return code;
-	if (sqlite3_step(stmt) == SQLITE_ROW)
-		wal = sqlite3_stricmp((const char *)sqlite3_column_text(stmt, 0), "wal") == 0;
-	rc = sqlite3_reset(stmt);
-	if (rc == SQLITE_OK)
-		rc = store_query_number(store->db, "PRAGMA page_size", &page_size_bytes);
+	rc = store_query_number(store->db, "PRAGMA main.page_size", &page_size_bytes);
 	if (rc == SQLITE_OK && wal)
 		rc = store_file_size(store->db, SQLITE_FCNTL_JOURNAL_POINTER, &look.file_bytes);
-	if (rc == SQLITE_OK && wal)
+	/* Such a connection has its index in its own memory: to map the shared one would create
+	 * that, and SQLite, which knows nothing of it, would never let go of it again. */
+	if (rc == SQLITE_OK && wal && !exclusive)
 		rc = index_read(store->db, &frames, &moved);
 	if (rc != SQLITE_OK)
 		return store_error_set_sqlite(err, store->db, rc, "cannot look at the WAL");
 	look.page_size_bytes = (uint64_t)page_size_bytes;
-	frame_bytes = look.page_size_bytes + FRAME_HEADER_BYTES;
-	look.used_bytes = frames > 0 ? WAL_HEADER_BYTES + frames * frame_bytes : 0;
+	frame_bytes = look.page_size_bytes + STORE_FRAME_HEADER_BYTES;
+	look.used_bytes = frames > 0 ? STORE_WAL_HEADER_BYTES + frames * frame_bytes : 0;
 	look.waiting_bytes = (frames - moved) * frame_bytes;
 	*ret_look = look;
 	return STORE_OK;

@@ -192,6 +192,10 @@ static enum store_code look(struct store_service *service, struct store_wal_stat
 				   &checkpoint, &mode) ||
 	    !checkpoint)
 		return STORE_OK;
+	/* It would move nothing, and SQLite's WAL-reset bug needs a checkpoint that begins when
+	 * another has moved everything (https://www.sqlite.org/wal.html#walresetbug). */
+	if (mode == STORE_CHECKPOINT_PASSIVE && wal.waiting_bytes == 0)
+		return STORE_OK;
 	code = store_checkpoint_patiently(
 	    checkpointer->store, mode, service->options.manual ? 0 : PATIENCE_MS, ret_result, err);
 	*ret_done = code == STORE_OK;

@@ -113,11 +113,6 @@ static enum store_code at_index(struct store_error *err, enum store_code code, s
 
 /* ---- statements ---- */
 
-static int bind_text(sqlite3_stmt *stmt, int parameter, const char *text)
-{
-	return sqlite3_bind_text(stmt, parameter, text, -1, SQLITE_STATIC);
-}
-
 /* Runs a query of at most one row and two numbers, and ends it. rc is what binding returned. */
 static enum store_code query_numbers(struct store *store, sqlite3_stmt *stmt, int rc,
 				     int64_t ret_numbers[2], bool *ret_found,
@@ -171,7 +166,7 @@ static enum store_code conversation_find(struct store *store, const char *conver
 			       " FROM conversations WHERE conversation_id = ?1",
 			       &stmt, err);
 	if (code == STORE_OK)
-		code = query_numbers(store, stmt, bind_text(stmt, 1, conversation_id), numbers,
+		code = query_numbers(store, stmt, store_bind_text(stmt, 1, conversation_id), numbers,
 				     &found, err);
 	if (code != STORE_OK)
 		return code;
@@ -227,11 +222,11 @@ static enum store_code conversation_insert(struct store *store,
 		    &stmt, err);
 	if (code != STORE_OK)
 		return code;
-	rc = bind_text(stmt, 1, conversation->conversation_id);
+	rc = store_bind_text(stmt, 1, conversation->conversation_id);
 	if (rc == SQLITE_OK)
-		rc = bind_text(stmt, 2, conversation->project_id);
+		rc = store_bind_text(stmt, 2, conversation->project_id);
 	if (rc == SQLITE_OK)
-		rc = bind_text(stmt, 3, conversation->title);
+		rc = store_bind_text(stmt, 3, conversation->title);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int64(stmt, 4, conversation->created_us);
 	return change(store, stmt, rc, err);
@@ -338,9 +333,9 @@ static enum store_code message_insert(struct store *store, struct run *run,
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int64(stmt, 2, position);
 	if (rc == SQLITE_OK)
-		rc = bind_text(stmt, 3, store_role_names[message->role]);
+		rc = store_bind_text(stmt, 3, store_role_names[message->role]);
 	if (rc == SQLITE_OK)
-		rc = bind_text(stmt, 4, message->content);
+		rc = store_bind_text(stmt, 4, message->content);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int64(stmt, 5, message->time_us);
 	code = change(store, stmt, rc, err);
@@ -402,7 +397,7 @@ static enum store_code message_find(struct store *store, const struct store_tool
 			       &stmt, err);
 	if (code != STORE_OK)
 		return code;
-	rc = bind_text(stmt, 1, use->conversation_id);
+	rc = store_bind_text(stmt, 1, use->conversation_id);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int64(stmt, 2, use->position);
 	code = query_numbers(store, stmt, rc, numbers, &found, err);
@@ -442,15 +437,15 @@ static enum store_code use_insert(struct store *store, const struct store_tool_u
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int64(stmt, 2, number);
 	if (rc == SQLITE_OK)
-		rc = bind_text(stmt, 3, use->tool_name);
+		rc = store_bind_text(stmt, 3, use->tool_name);
 	if (rc == SQLITE_OK)
-		rc = bind_text(stmt, 4, status_names[use->status]);
+		rc = store_bind_text(stmt, 4, status_names[use->status]);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int64(stmt, 5, use->duration_us);
 	if (rc == SQLITE_OK)
-		rc = bind_text(stmt, 6, use->input);
+		rc = store_bind_text(stmt, 6, use->input);
 	if (rc == SQLITE_OK)
-		rc = bind_text(stmt, 7, use->output);
+		rc = store_bind_text(stmt, 7, use->output);
 	return change(store, stmt, rc, err);
 }
 

@@ -74,7 +74,7 @@ static enum store_code letter_insert(struct store *store, const struct store_dea
 		return code;
 	rc = sqlite3_bind_int64(stmt, 1, letter->seq);
 	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_text(stmt, 2, letter->reason, -1, SQLITE_STATIC);
+		rc = store_bind_text(stmt, 2, letter->reason);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int64(stmt, 3, noted_us);
 	if (rc == SQLITE_OK)

@@ -25,6 +25,12 @@
 
 #include "store/store.h"
 
+/* Of the WAL's file (https://www.sqlite.org/fileformat2.html#walformat). */
+enum {
+	STORE_WAL_HEADER_BYTES = 32,
+	STORE_FRAME_HEADER_BYTES = 24, /* before each page */
+};
+
 /* Prepared statements of a connection; the one that was used least recently gives way. */
 #define STORE_STATEMENT_COUNT_MAX 64
 
@@ -215,6 +221,12 @@ enum store_code store_finish_work(struct store *store, enum store_code code,
 
 /* Steps a statement that returns no row, and resets it. Returns SQLite's extended code. */
 int store_run(sqlite3_stmt *stmt);
+
+/* Binds a text of the caller's, which must stay until the bindings are cleared; NULL as NULL. */
+static inline int store_bind_text(sqlite3_stmt *stmt, int parameter, const char *text)
+{
+	return sqlite3_bind_text(stmt, parameter, text, -1, SQLITE_STATIC);
+}
 
 /* ---- statement.c ---- */
 

@@ -19,9 +19,10 @@
  *   corrupt row ──> held by the cursor ──(writing handle: 64 held, end, close)──> table
  * dead_letters └──(any handle: store_cursor_dead_letters())──> the caller
  *
- * Noting must not stop the reader. So a note that cannot be written, because the lock is taken or
- * the disk is full, stays with the cursor, and when there is no more room for letters they are only
- * counted. Nothing is lost by that: the row is still there for the next reader to meet.
+ * Noting must not stop the reader, nor fail what the reader is part of. So a note that cannot be
+ * written, because a transaction is open, the lock is taken or the disk is full, stays with the
+ * cursor, and when there is no more room for letters they are only counted. Nothing is lost by
+ * that: the row is still there for the next reader to meet.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -174,7 +175,7 @@ static int cursor_bind(struct store_cursor *cursor)
 	int rc = SQLITE_OK;
 
 	if (cursor->id)
-		rc = sqlite3_bind_text(cursor->stmt, 1, cursor->id, -1, SQLITE_STATIC);
+		rc = store_bind_text(cursor->stmt, 1, cursor->id);
 	if (rc == SQLITE_OK && cursor->kind != CURSOR_BY_ID)
 		rc = sqlite3_bind_int64(cursor->stmt, 2, cursor->first);
 	if (rc == SQLITE_OK && cursor->kind != CURSOR_BY_ID)
@@ -395,14 +396,18 @@ static bool has_dead_letters(const struct store *store)
 	return store->version >= 4;
 }
 
-/* Notes what the cursor holds, if that can be done at once. A reader, which can write nothing, lets
- * go of it where all has been noted already. */
+/*
+ * Notes what the cursor holds, if that can be done at once. A reader, which can write nothing, lets
+ * go of it where all has been noted already. Inside a transaction it is left alone: a note that
+ * fails could take the transaction with it, and one that succeeds is not final.
+ */
 static void cursor_note(struct store_cursor *cursor)
 {
 	struct store *store = cursor->store;
 	int limit_ms;
 
-	if (cursor->dead_held == 0 || !store)
+	if (cursor->dead_held == 0 || !store || store->depth > 0 ||
+	    !sqlite3_get_autocommit(store->db))
 		return;
 	limit_ms = store->patience.limit_ms;
 	store->patience.limit_ms = 0;

@@ -100,7 +100,9 @@ struct store_wal_state {
  *
  * The checkpointer asks at most every 10 ms. Modes other than PASSIVE take the write lock, and wait
  * for readers for 100 ms with it (not at all in a manual service); after a checkpoint that left
- * frames behind nobody is asked for a sixteenth of interval_ms (10 ms to 1 s).
+ * frames behind nobody is asked for a sixteenth of interval_ms (10 ms to 1 s). PASSIVE is not done,
+ * nor counted, while no bytes wait: it would move nothing, and in SQLite 3.7.0 to 3.51.2 a
+ * checkpoint that follows a complete one can lose what is committed meanwhile (the WAL-reset bug).
  */
 struct store_strategy {
 	const char *name; /* for reports */
@@ -162,7 +164,9 @@ struct store_retry {
 /* Zero everywhere is the default. Borrowed until open returns, strategies and files until close. */
 struct store_service_options {
 	/* As for store_open(). In a service SQLite's own automatic checkpoints are off, unless
-	 * wal_autocheckpoint is among the pragmas; the checkpointer does them. */
+	 * wal_autocheckpoint is among the pragmas; the checkpointer does them. Of the settings,
+	 * readers of the pool get foreign_keys, cache_size (each has its own cache), mmap_size and
+	 * temp_store. locking_mode=exclusive is STORE_ERR_INVALID: connections share the file. */
 	struct store_options store;
 	uint32_t queue_count_max; /* commands that wait; 0 is STORE_QUEUE_COUNT_DEFAULT */
 	/* Commands in one transaction, as many as the queue holds at most; 0 is

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "store/service_internal.h"
@@ -52,6 +53,24 @@ static enum store_code ranges_check(const struct store_service_options *options,
 	return STORE_OK;
 }
 
+/* The service has several connections, and that setting keeps all but the first out. */
+static enum store_code locking_mode_check(const struct store_options *options,
+					  struct store_error *err)
+{
+	bool exclusive = false;
+
+	/* Of two the later counts. */
+	for (size_t i = 0; i < options->pragma_count; i++) {
+		if (strcasecmp(options->pragmas[i].name, "locking_mode") == 0)
+			exclusive = strcasecmp(options->pragmas[i].value, "exclusive") == 0;
+	}
+	if (!exclusive)
+		return STORE_OK;
+	return store_error_set(err, STORE_ERR_INVALID, 0,
+			       "locking_mode=exclusive: the connections of a service share the "
+			       "file");
+}
+
 enum store_code store_service_options_check(const struct store_service_options *options,
 					    struct store_error *err)
 {
@@ -81,7 +100,9 @@ enum store_code store_service_options_check(const struct store_service_options *
 				       "this SQLite was built without threads "
 				       "(SQLITE_THREADSAFE=0); only a manual service can use it");
 	code = ranges_check(options, err);
-	return code == STORE_OK ? store_pragmas_check(&options->store, err) : code;
+	if (code == STORE_OK)
+		code = store_pragmas_check(&options->store, err);
+	return code == STORE_OK ? locking_mode_check(&options->store, err) : code;
 }
 
 static uint32_t or_default(uint32_t value, uint32_t standard)

@@ -8,11 +8,6 @@
 
 #include "store/upkeep_internal.h"
 
-enum {
-	WAL_HEADER_BYTES = 32,
-	FRAME_HEADER_BYTES = 24,
-};
-
 static int ask(sqlite3 *db, const char *sql, uint64_t *ret_number)
 {
 	int64_t number = 0;
@@ -121,9 +116,9 @@ enum store_code store_statistics(struct store *store, bool with_rows,
 	if (code != STORE_OK)
 		return code;
 	statistics.wal_bytes = look.file_bytes;
-	if (look.file_bytes > WAL_HEADER_BYTES)
-		statistics.wal_frames = (look.file_bytes - WAL_HEADER_BYTES) /
-					(look.page_size_bytes + FRAME_HEADER_BYTES);
+	if (look.file_bytes > STORE_WAL_HEADER_BYTES)
+		statistics.wal_frames = (look.file_bytes - STORE_WAL_HEADER_BYTES) /
+					(look.page_size_bytes + STORE_FRAME_HEADER_BYTES);
 	rc = store_snapshot_begin(store->db);
 	if (rc == SQLITE_OK) {
 		rc = gather(store, with_rows, &statistics);

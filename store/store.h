@@ -218,7 +218,9 @@ const struct store_migration *store_migrations(enum store_schema schema, size_t 
  * take over (a page size that an existing database does not have) is STORE_ERR_SETTING. Overriding
  * journal_mode, synchronous or locking_mode replaces the profile's promises by SQLite's own for
  * those settings. Automatic checkpoints are made by the library, at the same moments as SQLite's,
- * because those drop their errors: asked on store_handle(), wal_autocheckpoint is 0.
+ * because those drop their errors: asked on store_handle(), wal_autocheckpoint is 0. A reader of a
+ * service's pool gets foreign_keys, cache_size, mmap_size and temp_store, also those of the
+ * profile; the others mean nothing to a connection that cannot write.
  */
 struct store_pragma {
 	const char *name;
@@ -456,12 +458,14 @@ uint64_t store_cursor_dead_count(const struct store_cursor *cursor);
  * its store is): one transaction, which like an append lets go of the snapshots of this handle's
  * cursors, and is left out where all are noted already. Reading does not wait or fail for that:
  * what cannot be noted at once, because somebody else writes or the disk is full, stays with the
- * cursor, which tries again on the next occasion. What it has no room for is only counted.
+ * cursor, which tries again on the next occasion. What it has no room for is only counted. Inside a
+ * transaction or a command nothing is noted, so that it cannot fail for that either.
  *
  * This takes up to letter_count_max of those that are held, oldest first, away from the cursor, and
  * returns how many. It is for a reader of a service's pool, which cannot write: submit a command
- * that calls store_dead_letters(). After the end, 0 says that everything has been noted or taken,
- * unless more than fit were met in between.
+ * that calls store_dead_letters(); and for one who reads inside a transaction, and wants them in
+ * it. After the end, 0 says that everything has been noted or taken, unless more than fit were met
+ * in between.
  */
 size_t store_cursor_dead_letters(struct store_cursor *cursor, struct store_dead_letter *ret_letters,
 				 size_t letter_count_max);

@@ -129,8 +129,12 @@ enum store_code store_vacuum(struct store *store, struct store_error *err);
  */
 enum store_code store_service_vacuum(struct store_service *service, struct store_error *err);
 
-/* PRAGMA optimize; with all set ANALYZE of every table. Both look at about 1,000 rows of each
- * index, and write what they find in a transaction. Allowed inside a command. */
+/*
+ * PRAGMA optimize; with all set ANALYZE of every table. Both look at about 1,000 rows of each
+ * index, and write what they find in a transaction. Allowed inside a command. SQLite before 3.32.0
+ * knows no such limit: whatever is analysed is then read whole, with the write lock held. Before
+ * 3.18.0 there is no PRAGMA optimize: without all, nothing is done, and STORE_OK returned.
+ */
 enum store_code store_optimize(struct store *store, bool all, struct store_error *err);
 
 /*

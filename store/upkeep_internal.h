@@ -47,7 +47,8 @@ struct store_wal_look {
 /*
  * What is in the log, without moving anything and without a lock: the frames are read from the
  * index in shared memory, whose layout is documented (https://www.sqlite.org/walformat.html). They
- * are for deciding, not for counting: the next moment they are others.
+ * are for deciding, not for counting: the next moment they are others. A connection in
+ * locking_mode=exclusive shares no index: used_bytes and waiting_bytes are 0.
  */
 enum store_code store_wal_look(struct store *store, struct store_wal_look *ret_look,
 			       struct store_error *err);

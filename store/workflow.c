@@ -240,7 +240,7 @@ static void bind_text(struct binder *bind, const char *text)
 {
 	bind->parameter++;
 	if (bind->rc == SQLITE_OK)
-		bind->rc = sqlite3_bind_text(bind->stmt, bind->parameter, text, -1, SQLITE_STATIC);
+		bind->rc = store_bind_text(bind->stmt, bind->parameter, text);
 }
 
 static void bind_number(struct binder *bind, int64_t number, bool present)
