@@ -140,18 +140,7 @@ static int count_later(struct talk *t, struct err *err)
 	    "INSERT INTO messages (conversation, position, role, time_us, content) "
 	    "SELECT conversation, message_count + 1, 'user', 0, 'late' FROM conversations;"
 	    "UPDATE conversations SET message_count = message_count + 1";
-	sqlite3 *db = NULL;
-	int rc;
-
-	workload_connection(t->w.env, WORKLOAD_BACKUP);
-	rc = sqlite3_open(t->w.env->database, &db);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
-	if (rc != SQLITE_OK)
-		(void)err_set(err, ERR_SQLITE, "store: %s", sqlite3_errmsg(db));
-	(void)sqlite3_close(db);
-	workload_connection(t->w.env, WORKLOAD_WRITER);
-	return rc == SQLITE_OK ? 0 : ERR_SQLITE;
+	return workload_run_sql(t->w.env, sql, err);
 }
 
 /* ---- readers beside the writer ------------------------------------------------------------- */

@@ -203,18 +203,7 @@ static int count_later(struct tree *t, struct err *err)
 	    "SELECT 1, 'linked', 'file', size_bytes, 0, 0, blob FROM blobs "
 	    "ORDER BY blob LIMIT 1;"
 	    "UPDATE nodes SET child_count = child_count + 1 WHERE inode = 1; COMMIT";
-	sqlite3 *db = NULL;
-	int rc;
-
-	workload_connection(t->w.env, WORKLOAD_BACKUP);
-	rc = sqlite3_open(t->w.env->database, &db);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
-	if (rc != SQLITE_OK)
-		(void)err_set(err, ERR_SQLITE, "store: %s", sqlite3_errmsg(db));
-	(void)sqlite3_close(db);
-	workload_connection(t->w.env, WORKLOAD_WRITER);
-	return rc == SQLITE_OK ? 0 : ERR_SQLITE;
+	return workload_run_sql(t->w.env, sql, err);
 }
 
 /* ---- backups ------------------------------------------------------------------------------- */

@@ -303,6 +303,22 @@ void workload_service_give(struct workload_service *w, struct store *reader)
 	workload_connection(w->env, WORKLOAD_WRITER);
 }
 
+int workload_run_sql(const struct workload_env *env, const char *sql, struct err *err)
+{
+	sqlite3 *db = NULL;
+	int rc;
+
+	workload_connection(env, WORKLOAD_BACKUP);
+	rc = sqlite3_open(env->database, &db);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+	if (rc != SQLITE_OK)
+		(void)err_set(err, ERR_SQLITE, "store: %s", sqlite3_errmsg(db));
+	(void)sqlite3_close(db);
+	workload_connection(env, WORKLOAD_WRITER);
+	return rc == SQLITE_OK ? 0 : ERR_SQLITE;
+}
+
 int workload_query_number(struct sqlite3 *db, const char *sql, const char *text,
 			  int64_t *ret_number, struct err *err)
 {

@@ -125,6 +125,9 @@ struct store_options workload_store_options(const struct workload_env *env,
 /* ERR_SQLITE when this SQLite is too old for the store. */
 int workload_store_usable(struct err *err);
 
+/* Runs SQL on a connection of its own, which no store would: for planted defects. */
+int workload_run_sql(const struct workload_env *env, const char *sql, struct err *err);
+
 /* The one number that a query on `db` answers, with `text` (may be NULL) bound as ?1; 0: none. */
 int workload_query_number(struct sqlite3 *db, const char *sql, const char *text,
 			  int64_t *ret_number, struct err *err);
