@@ -155,7 +155,7 @@ install-store: $(STORE_A) $(BUILD)/$(STORE_SO)
 		'libdir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))' \
 		'includedir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))' '' \
 		'Name: plugpull-store' \
-		'Description: durable, append-only event store in one SQLite file' \
+		'Description: durable store in one SQLite file: events, conversations, files, workflows' \
 		'Version: $(VERSION)' 'Requires.private: sqlite3 >= 3.16.0' \
 		'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lplugpull-store$(if $(SAN), $(SAN))' \
 		'Libs.private: -lpthread' >'$(DESTDIR)$(LIBDIR)/pkgconfig/plugpull-store.pc'

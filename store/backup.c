@@ -251,7 +251,9 @@ static enum store_code part_open(struct store_backup *backup, struct store_error
 	if (rc != SQLITE_OK) {
 		if (backup->part_db)
 			rc = sqlite3_extended_errcode(backup->part_db);
-		return store_error_set_sqlite(err, backup->part_db, rc, "cannot create the copy");
+		code = store_error_set_sqlite(err, backup->part_db, rc, "cannot create the copy");
+		store_error_add_path(err, NULL, backup->target.part);
+		return code;
 	}
 	sqlite3_extended_result_codes(backup->part_db, 1);
 	code = part_set(backup->part_db, "PRAGMA synchronous=FULL", "PRAGMA synchronous", "2", err);

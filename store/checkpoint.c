@@ -148,8 +148,8 @@ static int index_read(sqlite3 *db, uint32_t *ret_frames, uint32_t *ret_moved)
 }
 
 /* Whether a pragma answers that word. */
-static enum store_code pragma_is(struct store *store, const char *sql, const char *word, bool *ret_is,
-				 struct store_error *err)
+static enum store_code pragma_is(struct store *store, const char *sql, const char *word,
+				 bool *ret_is, struct store_error *err)
 {
 	sqlite3_stmt *stmt;
 	enum store_code code;

@@ -166,8 +166,8 @@ static enum store_code conversation_find(struct store *store, const char *conver
 			       " FROM conversations WHERE conversation_id = ?1",
 			       &stmt, err);
 	if (code == STORE_OK)
-		code = query_numbers(store, stmt, store_bind_text(stmt, 1, conversation_id), numbers,
-				     &found, err);
+		code = query_numbers(store, stmt, store_bind_text(stmt, 1, conversation_id),
+				     numbers, &found, err);
 	if (code != STORE_OK)
 		return code;
 	*ret_conversation = numbers[0];

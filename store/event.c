@@ -154,8 +154,11 @@ enum store_code store_event_check(const struct store_event *event, size_t index,
 	}
 	if (!complaint)
 		return STORE_OK;
-	code = store_error_set(err, STORE_ERR_INVALID_EVENT, 0, "event %zu of the batch: %s %s",
-			       index, what, complaint);
+	code = store_error_set(err, STORE_ERR_INVALID_EVENT, 0,
+			       "event %zu of the batch: %s %s (the most are %d bytes of id, %d of "
+			       "kind, %d of payload)",
+			       index, what, complaint, STORE_ID_BYTES_MAX, STORE_KIND_BYTES_MAX,
+			       STORE_PAYLOAD_BYTES_MAX);
 	if (err)
 		err->index = index;
 	return code;

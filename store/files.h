@@ -44,7 +44,8 @@ struct store_files {
 	int (*sync_folder)(void *context, const char *folder);
 };
 
-/* The files of the operating system: open, write, fsync, rename, unlink. Static. */
+/* The files of the operating system: open, write, fsync, rename, unlink. Static. Files are made
+ * with mode 0600; a backup in steps is made by SQLite, with its mode. */
 const struct store_files *store_files_posix(void);
 
 STORE_API_END

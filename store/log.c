@@ -558,7 +558,11 @@ enum store_code store_logs_init(struct store_service *service, struct store_erro
 	/* Tells whether it is there, before somebody's log is lost to it. */
 	number = logs->files->sync_folder(logs->files->context, folder);
 	if (number != 0)
-		return store_error_set_file(err, number, folder, "cannot sync the log folder");
+		return store_error_set_file(err, number, folder,
+					    number == ENOENT
+						? "the folder of the logs is not there, and "
+						  "is not made by the store"
+						: "cannot sync the folder of the logs");
 	logs->old = calloc(1, sizeof(*logs->old));
 	logs->folder = strdup(folder);
 	if (!logs->old || !logs->folder || store_condition_init(&logs->numbered) != 0) {

@@ -168,8 +168,7 @@ static enum store_code kind_check(sqlite3 *db, const struct store_migration *mig
 	if (!other)
 		return STORE_OK;
 	return store_error_set(err, STORE_ERR_NOT_A_STORE, 0,
-			       "the store holds %s, and was to be opened for something else",
-			       other);
+			       "the store holds %s: set store_options.schema to open it", other);
 }
 
 /* Compares one row of schema_version with the list. */

@@ -384,11 +384,12 @@ enum store_code store_service_close(struct store_service *service, struct store_
 	service_drain(service);
 	stopped = service->broken;
 	if (stopped) {
-		code = store_error_at(&reason, service->writer, STORE_ERR_STOPPED,
-				      service->broken_by.sqlite_code,
+		/* Its message ends with SQLite's code already. */
+		code = store_error_at(&reason, service->writer, STORE_ERR_STOPPED, 0,
 				      "the service was closed before the store had been opened "
-				      "again after an error: %.250s",
+				      "again after an error: %s",
 				      service->broken_by.message);
+		reason.sqlite_code = service->broken_by.sqlite_code;
 	}
 	pthread_mutex_lock(&service->pool.mutex);
 	taken_count = service->pool.taken_count;

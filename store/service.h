@@ -102,7 +102,7 @@ struct store_wal_state {
  * for readers for 100 ms with it (not at all in a manual service); after a checkpoint that left
  * frames behind nobody is asked for a sixteenth of interval_ms (10 ms to 1 s). PASSIVE is not done,
  * nor counted, while no bytes wait: it would move nothing, and in SQLite 3.7.0 to 3.51.2 a
- * checkpoint that follows a complete one can lose what is committed meanwhile (the WAL-reset bug).
+ * checkpoint that follows a complete one can lose commits (the WAL-reset bug).
  */
 struct store_strategy {
 	const char *name; /* for reports */

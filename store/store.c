@@ -126,13 +126,16 @@ static enum store_code connection_open(const char *path, struct store_patience *
 	enum store_code code = STORE_OK;
 	const char *name;
 	sqlite3 *db = NULL;
+	int number;
 	int rc;
 
 	rc = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc != SQLITE_OK) {
 		if (db)
 			rc = sqlite3_extended_errcode(db);
-		code = store_error_set_sqlite(err, db, rc, "cannot open");
+		number = db ? sqlite3_system_errno(db) : 0;
+		code = store_error_set_sqlite(err, db, rc, "cannot open%s%s", number ? ": " : "",
+					      number ? strerror(number) : "");
 		goto out;
 	}
 	sqlite3_extended_result_codes(db, 1);
@@ -485,17 +488,17 @@ void store_close(struct store *store)
 
 const char *store_path(const struct store *store)
 {
-	return store->path;
+	return store ? store->path : NULL;
 }
 
 struct sqlite3 *store_handle(struct store *store)
 {
-	return store->db;
+	return store ? store->db : NULL;
 }
 
 int store_schema_version(const struct store *store)
 {
-	return store->version;
+	return store ? store->version : 0;
 }
 
 int64_t store_now_us(const struct store_options *options)

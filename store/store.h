@@ -121,7 +121,7 @@ struct store_files;
 	X(STORE_ERR_CANNOT_OPEN, "cannot open the file")                                           \
 	X(STORE_ERR_READ_ONLY, "the file is read-only")                                            \
 	X(STORE_ERR_NOT_A_DATABASE, "the file is not an SQLite database")                          \
-	X(STORE_ERR_NOT_A_STORE, "the database is not a store")                                    \
+	X(STORE_ERR_NOT_A_STORE, "the database is not such a store")                               \
 	X(STORE_ERR_SETTING, "a setting did not take")                                             \
 	X(STORE_ERR_SCHEMA_NEWER, "the store belongs to a newer program")                          \
 	X(STORE_ERR_SCHEMA_CHANGED, "an applied migration has been changed")                       \
@@ -241,7 +241,7 @@ struct store_options {
 	enum store_profile profile;
 	enum store_schema schema;
 	/* How long to wait for another writer; 0 is STORE_BUSY_TIMEOUT_DEFAULT_MS, -1 not at all.
-	 */
+	 * A service waits so long in each of the attempts that its retry policy allows. */
 	int busy_timeout_ms;
 	/* Applied in the library's order, whatever theirs; of two with one name the later counts.
 	 */
@@ -459,7 +459,8 @@ uint64_t store_cursor_dead_count(const struct store_cursor *cursor);
  * cursors, and is left out where all are noted already. Reading does not wait or fail for that:
  * what cannot be noted at once, because somebody else writes or the disk is full, stays with the
  * cursor, which tries again on the next occasion. What it has no room for is only counted. Inside a
- * transaction or a command nothing is noted, so that it cannot fail for that either.
+ * transaction or a command nothing is noted, so that it cannot fail for that either. Only an error
+ * that leaves a commit in doubt, or of the disk, stops the store here as everywhere (P6).
  *
  * This takes up to letter_count_max of those that are held, oldest first, away from the cursor, and
  * returns how many. It is for a reader of a service's pool, which cannot write: submit a command

@@ -44,9 +44,11 @@ enum store_code store_check_running(const struct store *store, struct store_erro
 	if (store->stopped_by == 0)
 		return STORE_OK;
 	return store_error_at(err, store, STORE_ERR_STOPPED, store->stopped_by,
-			      "the store has stopped after an error (%s): store_reopen() it, or "
+			      "the store has stopped after an error (%s): %sstore_reopen() it, or "
 			      "close it and open it again",
-			      sqlite3_errstr(store->stopped_by));
+			      sqlite3_errstr(store->stopped_by),
+			      (store->stopped_by & 0xff) == SQLITE_FULL ? "free some space, then "
+									: "");
 }
 
 /*

@@ -229,8 +229,9 @@ enum store_code store_artifacts_of(struct store *store, const char *execution_id
  * Logs are written by store_service_log() of service.h. The bytes are taken as they are. A log is
  * never written over: each has a new file, named "step-<step_id>-<number>.log" with a number that
  * no other had, also of other processes; the row changes when the new file is durable, and the old
- * file goes when the new row is. So whatever row is found, before a crash or after one, its file is
- * there and whole (P11). In the balanced and bulk profiles a commit may be taken back by power
+ * file goes some time after the new row is durable: with the next log of this service or of a later
+ * one, or with store_logs_sweep(). So whatever row is found, before a crash or after one, its file
+ * is there and whole (P11). In the balanced and bulk profiles a commit may be taken back by power
  * loss: there the old file waits in step_logs_old for store_logs_sweep().
  */
 #define STORE_LOG_BYTES_MAX	  (64 * 1024 * 1024)  /* of one log */

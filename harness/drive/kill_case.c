@@ -346,8 +346,13 @@ static char *cannot_run(const struct kill_run *k)
 	const struct scenario *s = k->scenario;
 	const struct defect *defect = s->plant == NULL ? NULL : plant_find(s->plant);
 
+	const char *fail_sync = kv_find(&k->spec->workload_params, "fail_sync");
+
 	if (s->workload == NULL && s->client_count == 0)
 		return xstrdup("the scenario has no clients and no workload");
+	if (fail_sync != NULL && strcmp(fail_sync, "0") != 0)
+		return xstrdup(
+		    "no sync of the kernel's can be made to fail: fail_sync is for `run`");
 	if (defect != NULL && !defect->in_workload && strcmp(s->plant, PLANT_NEVER_KILLS) != 0)
 		return xasprintf("the defect '%s' is planted in a recording, not in a process",
 				 s->plant);

@@ -1,8 +1,8 @@
 /*
  * counting_vfs.h: a thin VFS over the default one, registered as the default, for the store's own
- * tests. It counts what reaches the disk, fails or kills at the n-th operation that changes it, and
- * can take shared memory away. One per process; it simulates nothing: every operation that it lets
- * through happens for real.
+ * tests. It counts what reaches the disk, fails or kills at the n-th operation that changes it, can
+ * take shared memory away, and can keep what a power cut would leave of a WAL. One per process;
+ * every operation that it lets through happens for real.
  */
 #ifndef STORE_TEST_COUNTING_VFS_H
 #define STORE_TEST_COUNTING_VFS_H
@@ -10,10 +10,13 @@
 #include <limits.h>
 #include <sqlite3.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define COUNTING_VFS_EXIT_STATUS 99
+#define COUNTING_VFS_PENDING_MAX 4096
 
 struct counting_vfs {
 	sqlite3_vfs vfs;
@@ -35,6 +38,15 @@ struct counting_vfs {
 	long read_faults;
 	/* Files claim to have no shared memory, so that WAL is impossible. */
 	bool no_shared_memory;
+	/* The file that keeps what is durable of the one WAL there is: of what was written since
+	 * this was set, the bytes that a sync behind them has returned for. A sync that fails drops
+	 * them, as the kernel does. NULL: none. */
+	const char *durable_wal;
+	struct counting_range {
+		sqlite3_int64 offset;
+		int size;
+	} pending[COUNTING_VFS_PENDING_MAX];
+	size_t pending_count;
 };
 
 static struct counting_vfs counting_vfs;
@@ -43,6 +55,7 @@ struct counting_file {
 	sqlite3_file base;
 	sqlite3_io_methods methods;
 	sqlite3_file *real;
+	bool is_wal;
 };
 
 static inline struct counting_file *counting_file_of(sqlite3_file *file)
@@ -71,6 +84,38 @@ static inline bool counting_effect(void)
 	return true;
 }
 
+static inline bool counting_keeps(sqlite3_file *file)
+{
+	return counting_vfs.durable_wal && counting_file_of(file)->is_wal;
+}
+
+/* What has been written has become durable. */
+static inline void counting_keep(sqlite3_file *file)
+{
+	struct counting_vfs *c = &counting_vfs;
+	sqlite3_file *real = counting_real(file);
+	FILE *out = fopen(c->durable_wal, "r+b");
+
+	if (!out)
+		out = fopen(c->durable_wal, "w+b");
+	if (!out)
+		abort();
+	for (size_t i = 0; i < c->pending_count; i++) {
+		const struct counting_range *range = &c->pending[i];
+		void *bytes = malloc((size_t)range->size);
+
+		if (!bytes ||
+		    real->pMethods->xRead(real, bytes, range->size, range->offset) != SQLITE_OK ||
+		    fseek(out, (long)range->offset, SEEK_SET) != 0 ||
+		    fwrite(bytes, 1, (size_t)range->size, out) != (size_t)range->size)
+			abort();
+		free(bytes);
+	}
+	if (fclose(out) != 0)
+		abort();
+	c->pending_count = 0;
+}
+
 static inline int counting_close(sqlite3_file *file)
 {
 	return counting_real(file)->pMethods->xClose(counting_real(file));
@@ -89,6 +134,12 @@ static inline int counting_write(sqlite3_file *file, const void *bytes, int size
 	counting_vfs.write_count++;
 	if (counting_effect())
 		return counting_vfs.fault_is_full ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+	if (counting_keeps(file)) {
+		if (counting_vfs.pending_count == COUNTING_VFS_PENDING_MAX)
+			abort();
+		counting_vfs.pending[counting_vfs.pending_count++] =
+		    (struct counting_range){offset, size};
+	}
 	return counting_real(file)->pMethods->xWrite(counting_real(file), bytes, size, offset);
 }
 static inline int counting_truncate(sqlite3_file *file, sqlite3_int64 size)
@@ -99,10 +150,18 @@ static inline int counting_truncate(sqlite3_file *file, sqlite3_int64 size)
 }
 static inline int counting_sync(sqlite3_file *file, int flags)
 {
+	int rc;
+
 	counting_vfs.sync_count++;
-	if (counting_effect())
+	if (counting_effect()) {
+		if (counting_keeps(file))
+			counting_vfs.pending_count = 0;
 		return SQLITE_IOERR_FSYNC;
-	return counting_real(file)->pMethods->xSync(counting_real(file), flags);
+	}
+	rc = counting_real(file)->pMethods->xSync(counting_real(file), flags);
+	if (rc == SQLITE_OK && counting_keeps(file))
+		counting_keep(file);
+	return rc;
 }
 static inline int counting_file_size(sqlite3_file *file, sqlite3_int64 *size)
 {
@@ -160,6 +219,7 @@ static inline int counting_open(sqlite3_vfs *vfs, const char *name, sqlite3_file
 	(void)vfs;
 	memset(f, 0, sizeof(*f));
 	f->real = (sqlite3_file *)(f + 1);
+	f->is_wal = (flags & SQLITE_OPEN_WAL) != 0;
 	rc = counting_vfs.base->xOpen(counting_vfs.base, name, f->real, flags, ret_flags);
 	if (!f->real->pMethods)
 		return rc;
@@ -220,11 +280,22 @@ static inline void counting_vfs_reset(void)
 	c->no_shared_memory = false;
 }
 
+/* From now on: nothing of the WAL that is there is known to be durable. Unlike the faults it stays
+ * over a reset; NULL ends it. */
+static inline void counting_vfs_keep_wal(const char *durable_wal)
+{
+	counting_vfs.durable_wal = durable_wal;
+	counting_vfs.pending_count = 0;
+	if (durable_wal)
+		remove(durable_wal);
+}
+
 static inline void counting_vfs_install(void)
 {
 	struct counting_vfs *c = &counting_vfs;
 
 	counting_vfs_reset();
+	counting_vfs_keep_wal(NULL);
 	/* A test that failed has left it in place. */
 	if (sqlite3_vfs_find("counting"))
 		return;

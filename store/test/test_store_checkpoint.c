@@ -329,6 +329,54 @@ static void test_look(void **state)
 	store_close(store);
 }
 
+/* Descriptors that this process has open. */
+static size_t descriptor_count(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	size_t count = 0;
+
+	if (!dir)
+		return 0;
+	while (readdir(dir) != NULL)
+		count++;
+	closedir(dir);
+	return count;
+}
+
+/* [B2] [C8] A store in locking_mode=exclusive has its index in its own memory: to look at the log,
+ * for whatever reason, creates no shared one, and keeps no file open. */
+static void test_exclusive_shares_no_index(void **state)
+{
+	static const struct store_pragma pragmas[] = {{"locking_mode", "exclusive"},
+						      {"wal_autocheckpoint", "0"}};
+	const struct store_options options = {.pragmas = pragmas, .pragma_count = 2};
+	const struct folder *folder = folder_of(state);
+	struct store *store = open_with(folder->store, &options);
+	struct store_statistics *statistics = calloc(1, sizeof(*statistics));
+	struct store_wal_look look;
+	char copy[256];
+	size_t before;
+
+	assert_non_null(statistics);
+	append_ok(store, "a", 0, 10);
+	assert_false(file_exists(folder->shm));
+	before = descriptor_count();
+	assert_int_equal(store_wal_look(store, &look, NULL), STORE_OK);
+	assert_int_equal(look.file_bytes, file_size(folder->wal));
+	assert_int_equal(look.used_bytes + look.waiting_bytes, 0);
+	assert_int_equal(store_statistics(store, true, statistics, NULL), STORE_OK);
+	assert_int_equal(statistics->wal_bytes, file_size(folder->wal));
+	assert_true(statistics->wal_frames > 0);
+	snprintf(copy, sizeof(copy), "%s/copy.db", folder->path);
+	assert_int_equal(store_backup_cold(store, copy, NULL, NULL), STORE_OK);
+	assert_false(file_exists(folder->shm));
+	assert_int_equal(descriptor_count(), before);
+	store_close(store);
+	free(statistics);
+	/* The store and its copy. */
+	assert_int_equal(folder_count(folder), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -340,6 +388,7 @@ int main(void)
 	    TEST(test_without_a_log),
 	    TEST(test_errors),
 	    TEST(test_look),
+	    TEST(test_exclusive_shares_no_index),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,7 +145,7 @@ static bool visit(void *context, const struct store_message *got)
 	return seen->count != seen->stop_after;
 }
 
-/* A conversation is found as it was added; its id is taken from then on. */
+/* [B9] A conversation is found as it was added; its id is taken from then on. */
 static void test_add_and_find(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -172,7 +172,7 @@ static void test_add_and_find(void **state)
 	store_close(store);
 }
 
-/* A batch over several conversations gives each its next positions, and each its count and time. */
+/* [B9] A batch over several conversations gives each its next positions, and each its count and time. */
 static void test_messages(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -205,7 +205,7 @@ static void test_messages(void **state)
 	store_close(store);
 }
 
-/* A batch with one bad message in it leaves nothing, and the error names its index. */
+/* [B9] A batch with one bad message in it leaves nothing, and the error names its index. */
 static void test_batch_is_all_or_nothing(void **state)
 {
 	char *long_id = calloc(1, STORE_ID_BYTES_MAX + 2);
@@ -261,7 +261,7 @@ static void test_batch_is_all_or_nothing(void **state)
 	store_close(store);
 }
 
-/* Reading goes on from any position, stops where it is told to, and says where to go on. */
+/* [B9] Reading goes on from any position, stops where it is told to, and says where to go on. */
 static void test_read_on(void **state)
 {
 	static const struct {
@@ -345,7 +345,7 @@ static void test_read_what_is_damaged(void **state)
 	}
 }
 
-/* Tool uses are numbered in their message; a batch is all or nothing, by index. */
+/* [B9] Tool uses are numbered in their message; a batch is all or nothing, by index. */
 static void test_tool_uses(void **state)
 {
 	struct {
@@ -473,7 +473,7 @@ static void test_versions(void **state)
 	}
 }
 
-/* Each invariant of the header is broken by what it is about, and each damage breaks one. */
+/* [B9] Each invariant of the header is broken by what it is about, and each damage breaks one. */
 static void test_invariants_see(void **state)
 {
 	static const char *const damages[] = {
@@ -523,7 +523,7 @@ static void test_invariants_see(void **state)
 	store_close(store);
 }
 
-/* The common questions are answered by the index that was made for each, and sorted by none. */
+/* [B9] The common questions are answered by the index that was made for each, and sorted by none. */
 static void test_questions_follow_indexes(void **state)
 {
 	static const struct {

@@ -374,6 +374,84 @@ static void test_disk_is_full(void **state)
 	store_close(store);
 }
 
+/* What is read inside a transaction that also writes. */
+struct inside {
+	struct store_cursor *cursor;
+	int64_t sum;
+	enum store_code pass_on;
+	bool close;
+};
+
+static enum store_code write_and_read(struct store *store, void *context, struct store_error *err)
+{
+	struct inside *inside = context;
+	enum store_code code = append_range(store, "b", 1, 1, err);
+
+	if (code != STORE_OK)
+		return code;
+	inside->cursor = by_server(store);
+	exec(store_handle(store), "PRAGMA max_page_count = 1");
+	inside->sum = read_all(inside->cursor);
+	if (inside->close)
+		store_cursor_close(inside->cursor);
+	assert_int_equal(noted_count(store), 0);
+	if (inside->pass_on != STORE_OK)
+		store_error_set(err, inside->pass_on, 0, "as the test wants it");
+	return inside->pass_on;
+}
+
+/* [A5] Inside a transaction nothing is noted, so that no note can fail it, on a full disk for one,
+ * and none is undone with it: what the cursor holds it holds when the transaction has ended, either
+ * way, and notes then. */
+static void test_inside_a_transaction(void **state)
+{
+	enum { EVENTS = 3000 };
+	const struct folder *folder = folder_of(state);
+
+	for (int i = 0; i < 3; i++) {
+		struct inside inside = {.pass_on = i == 1 ? STORE_ERR_CANCELLED : STORE_OK,
+					.close = i == 2};
+		struct store *store;
+
+		folder_empty(folder);
+		store = open_with(folder->store, NULL);
+		fill_half_corrupt(store, EVENTS);
+		assert_int_equal(store_transaction(store, write_and_read, &inside, NULL),
+				 inside.pass_on);
+		assert_int_equal(inside.sum, odd_sum(EVENTS));
+		exec(store_handle(store), "PRAGMA max_page_count = 1000000");
+		assert_int_equal(event_count(store), EVENTS + (i == 1 ? 0 : 1));
+		assert_int_equal(noted_count(store), 0);
+		if (!inside.close) {
+			assert_int_equal(store_cursor_dead_count(inside.cursor), EVENTS / 2);
+			assert_int_equal(read_all(inside.cursor), 0);
+			assert_int_equal(noted_count(store), STORE_DEAD_LETTERS_HELD_MAX);
+			store_cursor_close(inside.cursor);
+		}
+		store_close(store);
+	}
+}
+
+/* [A5] The same with a transaction of the caller's own on the handle: letters that are in the table
+ * for as long as it lasts are not taken for noted. */
+static void test_inside_a_foreign_transaction(void **state)
+{
+	const struct folder *folder = folder_of(state);
+	struct store *store = open_with(folder->store, NULL);
+	struct store_cursor *cursor;
+
+	fill_half_corrupt(store, 10);
+	exec(store_handle(store), "BEGIN; INSERT INTO dead_letters (seq, reason, noted_us)"
+				  " SELECT seq, 'x', 0 FROM events WHERE position % 2 = 0");
+	cursor = by_server(store);
+	assert_int_equal(read_all(cursor), odd_sum(10));
+	exec(store_handle(store), "ROLLBACK");
+	assert_int_equal(noted_count(store), 0);
+	store_cursor_close(cursor);
+	assert_int_equal(noted_count(store), 5);
+	store_close(store);
+}
+
 /* [A5] A reader that cannot write hands its letters to the caller, in pieces, and a store that can
  * write notes them. */
 static void test_reader_of_a_pool(void **state)
@@ -512,6 +590,8 @@ int main(void)
 	    TEST(test_noted_once),
 	    TEST(test_lock_is_taken),
 	    TEST(test_disk_is_full),
+	    TEST(test_inside_a_transaction),
+	    TEST(test_inside_a_foreign_transaction),
 	    TEST(test_reader_of_a_pool),
 	    TEST(test_note),
 	    TEST(test_store_is_closed_first),

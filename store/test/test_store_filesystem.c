@@ -597,6 +597,22 @@ static void test_arguments(void **state)
 	store_close(store);
 }
 
+/* Whether a step of a plan reads something from end to end; the walks scan what they have collected
+ * themselves. Before SQLite 3.36.0 TABLE or SUBQUERY stands behind SCAN. */
+static bool is_full_scan(const char *step)
+{
+	const char *what = strstr(step, "SCAN ");
+
+	if (!what)
+		return false;
+	what += strlen("SCAN ");
+	if (strncmp(what, "TABLE ", strlen("TABLE ")) == 0)
+		what += strlen("TABLE ");
+	return strncmp(what, "up", 2) != 0 && strncmp(what, "down", 4) != 0 &&
+	       strncmp(what, "SUBQUERY ", strlen("SUBQUERY ")) != 0 &&
+	       !strstr(what, "CONSTANT ROW");
+}
+
 /* [C6] No operation reads a table from end to end: all that it asks, an index answers. */
 static void test_operations_follow_indexes(void **state)
 {
@@ -631,10 +647,7 @@ static void test_operations_follow_indexes(void **state)
 			const char *step = (const char *)sqlite3_column_text(plan, 3);
 
 			steps++;
-			/* The walks scan what they have collected themselves. */
-			if ((strstr(step, "SCAN") && !strstr(step, "SCAN up") &&
-			     !strstr(step, "SCAN down") && !strstr(step, "CONSTANT ROW")) ||
-			    strstr(step, "TEMP B-TREE"))
+			if (is_full_scan(step) || strstr(step, "TEMP B-TREE"))
 				fail_msg("%s: %s", sqlite3_sql(stmt), step);
 		}
 		sqlite3_finalize(plan);

@@ -177,9 +177,11 @@ static void test_vacuum_fails(void **state)
 }
 
 /* [C5] optimize with all analyses every table with rows and leaves the connection's limit as it
- * was; the store opens afterwards, for SQLite's own tables are no foreign ones. */
+ * was, from the SQLite on that has one; the store opens afterwards, for SQLite's own tables are no
+ * foreign ones. */
 static void test_optimize(void **state)
 {
+	const bool has_limit = sqlite3_libversion_number() >= 3032000;
 	const struct folder *folder = folder_of(state);
 	struct store *store = open_vacuum(folder, "none");
 	struct store_error err = {0};
@@ -188,7 +190,8 @@ static void test_optimize(void **state)
 	exec(store_handle(store), "PRAGMA analysis_limit=17");
 	assert_ok(store_optimize(store, false, &err), &err);
 	assert_ok(store_optimize(store, true, &err), &err);
-	assert_int_equal(query_int(store_handle(store), "PRAGMA analysis_limit"), 17);
+	if (has_limit)
+		assert_int_equal(query_int(store_handle(store), "PRAGMA analysis_limit"), 17);
 	assert_true(query_int(store_handle(store),
 			      "SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'events'") > 0);
 	assert_int_equal(store_optimize(NULL, true, &err), STORE_ERR_INVALID);

@@ -2,6 +2,8 @@
  * test_store_open.c: opening: settings set and read back (A1), and everything that can be wrong
  * with a path, a file or an option.
  */
+#include <errno.h>
+
 #include "store/test/counting_vfs.h"
 #include "store/test/store_test.h"
 
@@ -474,6 +476,65 @@ static void test_codes_have_names(void **state)
 	assert_non_null(store_code_text((enum store_code)999));
 }
 
+/* Syncs of folders: what they answer, how many there were, and of which folder the last was. */
+struct folder_syncs {
+	int answer;
+	size_t count;
+	ino_t inode;
+};
+
+static int folder_syncs_count(void *context, const char *folder)
+{
+	struct folder_syncs *syncs = context;
+	struct stat st;
+
+	assert_int_equal(stat(folder, &st), 0);
+	syncs->count++;
+	syncs->inode = st.st_ino;
+	return syncs->answer;
+}
+
+/* P2: opening syncs the folder of the database, through store_options.files, or the name could be
+ * lost with all that was acknowledged: the folder in which the file is, whichever way the path
+ * goes. An I/O error of it fails the open; where it is not allowed, or there is no such sync, the
+ * store opens all the same. */
+static void test_open_syncs_the_folder(void **state)
+{
+	static const int harmless[] = {EACCES, EPERM, EINVAL, ENOTSUP};
+	const struct folder *folder = folder_of(state);
+	struct store_files files = *store_files_posix();
+	const struct store_options options = {.files = &files};
+	struct folder_syncs syncs = {.answer = EIO};
+	struct store_error err;
+	struct stat st;
+	char away[192];
+	char link[256];
+
+	files.context = &syncs;
+	files.sync_folder = folder_syncs_count;
+	assert_int_equal(stat(folder->path, &st), 0);
+	err = assert_open_fails(folder->store, &options, STORE_ERR_IO);
+	assert_non_null(strstr(err.message, folder->store));
+	assert_true(syncs.count > 0);
+
+	for (size_t i = 0; i <= sizeof(harmless) / sizeof(harmless[0]); i++) {
+		syncs = (struct folder_syncs){.answer = i == 0 ? 0 : harmless[i - 1]};
+		store_close(open_with(folder->store, &options));
+		assert_int_equal(syncs.count, 1);
+		assert_int_equal(syncs.inode, st.st_ino);
+	}
+
+	snprintf(away, sizeof(away), "%s/away", folder->path);
+	snprintf(link, sizeof(link), "%s/link.db", away);
+	assert_int_equal(mkdir(away, 0700), 0);
+	assert_int_equal(symlink(folder->store, link), 0);
+	syncs = (struct folder_syncs){0};
+	store_close(open_with(link, &options));
+	assert_int_equal(syncs.count, 1);
+	assert_int_equal(syncs.inode, st.st_ino);
+	assert_int_equal(remove(link), 0);
+}
+
 /* A message that is too long for its buffer is cut and ended. */
 static void test_long_message_is_cut(void **state)
 {
@@ -513,6 +574,7 @@ int main(void)
 	    TEST(test_open_meets_a_lock),
 	    TEST(test_several_stores_in_one_process),
 	    TEST(test_processes_create_one_store),
+	    TEST(test_open_syncs_the_folder),
 	    TEST(test_codes_have_names),
 	    TEST(test_long_message_is_cut),
 	};

@@ -414,6 +414,37 @@ static void test_callers_strategy(void **state)
 	assert_int_equal(store_service_close(service, NULL), STORE_OK);
 }
 
+/* [B3] A PASSIVE checkpoint for which no bytes wait is not done, whoever asks for it, nor counted;
+ * TRUNCATE still has something to do then. */
+static void test_nothing_waits(void **state)
+{
+	const struct folder *folder = folder_of(state);
+	struct store_service_options options = manual_options();
+	struct opinion opinion = {true, true, PASSIVE, 0, {0}};
+	const struct store_strategy mine = {"mine", 0, opinion_decide, &opinion};
+	struct store_service *service;
+	struct store_service_state now;
+
+	options.strategies = &mine;
+	options.strategy_count = 1;
+	service = service_ok(folder, &options);
+	append_by(service, 10);
+	assert_int_equal(step(service), 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(step(service), 0);
+	assert_int_equal(opinion.asked, 4);
+	assert_true(opinion.seen.wal_bytes_used > 0);
+	assert_int_equal(opinion.seen.wal_bytes_waiting, 0);
+	store_service_state(service, &now);
+	assert_int_equal(now.checkpoints, 1);
+	append_by(service, 20);
+	assert_int_equal(step(service), 1);
+	opinion.mode = TRUNCATE;
+	assert_int_equal(step(service), 1);
+	assert_int_equal(file_size(folder->wal), 0);
+	assert_int_equal(store_service_close(service, NULL), STORE_OK);
+}
+
 /* [B3] An I/O error of a checkpoint has the writer open the store again before anything more is
  * acknowledged; then checkpoints go on, on a connection that is new, too. */
 static void test_io_error(void **state)
@@ -501,6 +532,7 @@ int main(void)
 	    TEST(test_time),
 	    TEST(test_no_spinning),
 	    TEST(test_callers_strategy),
+	    TEST(test_nothing_waits),
 	    TEST(test_io_error),
 	    TEST(test_thread),
 	};

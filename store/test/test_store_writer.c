@@ -469,6 +469,8 @@ static void test_arguments(void **state)
 	const struct folder *folder = folder_of(state);
 	struct store_service *const untouched = (struct store_service *)(void *)state;
 	const struct store_strategy undecided = {.name = "undecided"};
+	const struct store_pragma exclusive[] = {{"locking_mode", "normal"},
+						 {"Locking_Mode", "EXCLUSIVE"}};
 	const struct store_service_options wrong[] = {
 	    {.queue_count_max = STORE_QUEUE_COUNT_MAX + 1},
 	    {.group_count_max = STORE_QUEUE_COUNT_MAX + 1},
@@ -486,7 +488,12 @@ static void test_arguments(void **state)
 	    {.retry = {.delay_max_ms = UINT32_MAX}},
 	    {.store = {.busy_timeout_ms = -2}},
 	    {.store = {.profile = (enum store_profile)99}},
+	    {.store = {.pragmas = exclusive, .pragma_count = 2}},
 	};
+	const struct store_pragma shared[] = {{"locking_mode", "exclusive"},
+					      {"locking_mode", "normal"}};
+	const struct store_service_options right = {
+	    .store = {.pragmas = shared, .pragma_count = 2}};
 	const struct store_command no_work = {0};
 	struct store_service *service = untouched;
 	struct store_error err = {0};
@@ -505,7 +512,7 @@ static void test_arguments(void **state)
 	assert_int_equal(store_service_open(":memory:", NULL, &service, &err), STORE_ERR_IN_MEMORY);
 	assert_int_equal(store_service_close(NULL, &err), STORE_OK);
 
-	service = service_open(folder->store, NULL);
+	service = service_open(folder->store, &right);
 	assert_int_equal(store_service_submit(service, NULL, &err), STORE_ERR_INVALID);
 	assert_int_equal(store_service_submit(service, &no_work, &err), STORE_ERR_INVALID);
 	assert_int_equal(store_service_submit(NULL, &no_work, NULL), STORE_ERR_INVALID);

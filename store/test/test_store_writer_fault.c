@@ -383,6 +383,8 @@ static void test_close_while_stopped(void **state)
 	struct store_service *service;
 	struct store_error err = {0};
 	struct task task;
+	const char *found;
+	char ending[32];
 
 	counting_vfs_install();
 	service = service_open(folder->store, &options);
@@ -391,7 +393,13 @@ static void test_close_while_stopped(void **state)
 	counting_vfs.fault_for_good = true;
 	task_submit(service, task_fill(&task, "a", 0, 1));
 	assert_int_equal(store_service_close(service, &err), STORE_ERR_STOPPED);
-	assert_true(err.message[0] != '\0');
+	assert_int_equal(err.code, STORE_ERR_STOPPED);
+	assert_true(err.sqlite_code != 0);
+	/* SQLite's code ends the message, and is in it once. */
+	snprintf(ending, sizeof(ending), "[%d]", err.sqlite_code);
+	found = strstr(err.message, ending);
+	assert_non_null(found);
+	assert_string_equal(found, ending);
 	assert_task(&task, STORE_ERR_IO);
 	counting_vfs_remove();
 }
