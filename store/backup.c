@@ -34,6 +34,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "store/upkeep_internal.h"
 
@@ -85,8 +86,11 @@ static bool is_own_file(const struct store *store, const char *path)
 	const char *own = sqlite3_db_filename(store->db, "main");
 	char full[PATH_BYTES_MAX + 200];
 	const char *ending;
+	struct stat file;
 
-	if (strcmp(path, store->path) == 0)
+	if (strcmp(path, store->path) == 0 ||
+	    (store->file_is_known && stat(path, &file) == 0 && file.st_ino == store->file_inode &&
+	     file.st_dev == store->file_device))
 		return true;
 	if (!vfs || !own || vfs->mxPathname + 1 > (int)sizeof(full) ||
 	    (vfs->xFullPathname(vfs, path, (int)sizeof(full), full) & 0xff) != SQLITE_OK ||

@@ -7,7 +7,7 @@
  *   store.c           open, reopen, close
  *   repair.c          what is visible is made durable (P10)
  *   transaction.c     begin, commit, roll back; savepoints inside a transaction
- *   statement.c       the cache of prepared statements
+ *   statement.c       the cache of prepared statements; single questions
  *   busy.c            patience with locks, and who holds one
  *   files.c           the files of the operating system
  *   event.c           validity and checksum of an event
@@ -247,6 +247,10 @@ enum store_code store_statement_take(struct store *store, const char *sql, sqlit
 void store_statement_give(struct store *store, const char *sql, sqlite3_stmt *stmt);
 
 void store_statements_release(struct store *store);
+
+/* The number that a query or a pragma answers; one with no answer leaves *ret_number alone. Returns
+ * SQLite's extended code. */
+int store_query_number(sqlite3 *db, const char *sql, int64_t *ret_number);
 
 /* ---- event.c ---- */
 

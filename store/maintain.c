@@ -41,26 +41,6 @@ enum store_code store_upkeep_check(const struct store *store, bool writes, struc
 	return STORE_OK;
 }
 
-int store_query_number(sqlite3 *db, const char *sql, int64_t *ret_number)
-{
-	sqlite3_stmt *stmt = NULL;
-	int64_t number = 0;
-	bool found = false;
-	int rc;
-
-	rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-	if (rc != SQLITE_OK)
-		return rc;
-	if (sqlite3_step(stmt) == SQLITE_ROW) {
-		found = true;
-		number = sqlite3_column_int64(stmt, 0);
-	}
-	rc = sqlite3_finalize(stmt);
-	if (rc == SQLITE_OK && found)
-		*ret_number = number;
-	return rc;
-}
-
 int store_snapshot_begin(sqlite3 *db)
 {
 	return sqlite3_exec(db, "SAVEPOINT store_snapshot", NULL, NULL, NULL);

@@ -27,20 +27,7 @@
 
 #include "store/internal.h"
 
-enum {
-	CHUNK_BYTES = 64 * 1024,
-	WAL_HEADER_BYTES = 32, /* https://www.sqlite.org/fileformat2.html#walformat */
-};
-
-static int query_number(sqlite3 *db, const char *sql, int64_t *ret_number)
-{
-	sqlite3_stmt *stmt = NULL;
-	int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-
-	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
-		*ret_number = sqlite3_column_int64(stmt, 0);
-	return sqlite3_finalize(stmt);
-}
+enum { CHUNK_BYTES = 64 * 1024 };
 
 /* Writes every byte of the file again, and syncs it. */
 static int rewrite(sqlite3_file *file, sqlite3_int64 size_bytes)
@@ -66,7 +53,7 @@ static int settle_commit(sqlite3 *db)
 {
 	int64_t number = 0;
 	char sql[64];
-	int rc = query_number(db, "PRAGMA user_version", &number);
+	int rc = store_query_number(db, "PRAGMA user_version", &number);
 
 	if (rc != SQLITE_OK)
 		return rc;
@@ -103,12 +90,12 @@ enum store_code store_repair(sqlite3 *db, bool settle, struct store_error *err)
 	int64_t synchronous = 0;
 	int rc;
 
-	rc = query_number(db, "PRAGMA synchronous", &synchronous);
+	rc = store_query_number(db, "PRAGMA synchronous", &synchronous);
 	if (rc == SQLITE_OK)
 		rc = wal_find(db, &wal, &size_bytes);
 	if (rc != SQLITE_OK)
 		return store_error_set_sqlite(err, db, rc, "cannot look at the WAL");
-	if (!wal || (!settle && (size_bytes <= WAL_HEADER_BYTES || synchronous == 0)))
+	if (!wal || (!settle && (size_bytes <= STORE_WAL_HEADER_BYTES || synchronous == 0)))
 		return STORE_OK;
 
 	rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
@@ -117,7 +104,7 @@ enum store_code store_repair(sqlite3 *db, bool settle, struct store_error *err)
 					      "cannot take the write lock to make the WAL durable");
 	/* It may have grown, or been cut, while the lock was somebody else's. */
 	rc = wal->pMethods->xFileSize(wal, &size_bytes);
-	if (rc == SQLITE_OK && size_bytes > WAL_HEADER_BYTES && synchronous > 0)
+	if (rc == SQLITE_OK && size_bytes > STORE_WAL_HEADER_BYTES && synchronous > 0)
 		rc = rewrite(wal, size_bytes);
 	if (rc == SQLITE_OK && settle)
 		rc = settle_commit(db);

@@ -101,3 +101,23 @@ void store_statements_release(struct store *store)
 		sqlite3_finalize(store->statements[i].stmt);
 	store->statement_count = 0;
 }
+
+int store_query_number(sqlite3 *db, const char *sql, int64_t *ret_number)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t number = 0;
+	bool found = false;
+	int rc;
+
+	rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (sqlite3_step(stmt) == SQLITE_ROW) {
+		found = true;
+		number = sqlite3_column_int64(stmt, 0);
+	}
+	rc = sqlite3_finalize(stmt);
+	if (rc == SQLITE_OK && found)
+		*ret_number = number;
+	return rc;
+}

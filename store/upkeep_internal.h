@@ -19,10 +19,6 @@
  * a snapshot; and it can write, if writes is set. */
 enum store_code store_upkeep_check(const struct store *store, bool writes, struct store_error *err);
 
-/* The number that a query or a pragma answers; one with no answer leaves *ret_number alone. Returns
- * SQLite's extended code. */
-int store_query_number(sqlite3 *db, const char *sql, int64_t *ret_number);
-
 /* A snapshot for several questions: a savepoint, so that it can also stand inside a transaction.
  * The end cannot fail in a way that matters to one who has only read. */
 int store_snapshot_begin(sqlite3 *db);
