@@ -95,9 +95,10 @@ check-long: bootstrap ## what takes an hour: a million recoveries, every sync of
 	python3 .ci/check-long --build $(BUILD) --depth 2 --recoveries 200000 --seeds 4
 	@$(MAKE) -j$(JOBS) tests
 	PLUGPULL_LONG=1 $(BUILD)/test/test_equivalence
+	STORE_TEST_LONG=1 $(BUILD)/test/test_store_fault
 	python3 .ci/check-store --build $(BUILD)
 	python3 harness/cli/test/models_test.py $(BUILD)/plugpull --long
-	python3 harness/cli/test/matrix_test.py $(BUILD)/plugpull --long
+	python3 harness/cli/test/matrix_long.py $(BUILD)/plugpull --long
 	$(BUILD)/plugpull mutate scenarios/
 	python3 .ci/sqlite-versions --into $(BUILD)/sqlite
 	python3 .ci/sqlite-history --check --build $(BUILD)

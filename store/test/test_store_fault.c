@@ -20,17 +20,21 @@ struct setup {
 
 static const struct setup setups[] = {
     {"wal", {{"page_size", "512"}}, 1},
-    {"wal, spilling", {{"page_size", "512"}, {"cache_size", "2"}}, 2},
     {"wal, checkpoints", {{"page_size", "512"}, {"wal_autocheckpoint", "4"}}, 2},
-    {"delete", {{"page_size", "512"}, {"journal_mode", "delete"}, {"synchronous", "extra"}}, 3},
     {"delete, spilling",
      {{"page_size", "512"},
       {"journal_mode", "delete"},
       {"synchronous", "full"},
       {"cache_size", "2"}},
      4},
+    {"wal, spilling", {{"page_size", "512"}, {"cache_size", "2"}}, 2},
+    {"delete", {{"page_size", "512"}, {"journal_mode", "delete"}, {"synchronous", "extra"}}, 3},
 };
-#define SETUP_COUNT (sizeof(setups) / sizeof(setups[0]))
+/* `make check-long` tries all of them, `make check` the first three. */
+static size_t setup_count(void)
+{
+	return getenv("STORE_TEST_LONG") ? sizeof(setups) / sizeof(setups[0]) : 3;
+}
 
 static struct store_options setup_options(const struct setup *setup)
 {
@@ -64,7 +68,7 @@ static void test_kill_while_appending(void **state)
 {
 	const struct folder *folder = folder_of(state);
 
-	for (size_t i = 0; i < SETUP_COUNT; i++) {
+	for (size_t i = 0; i < setup_count(); i++) {
 		struct store_options options = setup_options(&setups[i]);
 		long n = 1;
 		int status = COUNTING_VFS_EXIT_STATUS;
@@ -123,7 +127,7 @@ static void test_kill_while_migrating(void **state)
 {
 	const struct folder *folder = folder_of(state);
 
-	for (size_t i = 0; i < SETUP_COUNT; i++) {
+	for (size_t i = 0; i < setup_count(); i++) {
 		bool seen[EVENTS_VERSION + 1] = {false};
 		long n = 1;
 		int status = COUNTING_VFS_EXIT_STATUS;
@@ -195,7 +199,7 @@ static void test_kill_while_creating(void **state)
 {
 	const struct folder *folder = folder_of(state);
 
-	for (size_t i = 0; i < SETUP_COUNT; i++) {
+	for (size_t i = 0; i < setup_count(); i++) {
 		struct store_options options = setup_options(&setups[i]);
 		int status = COUNTING_VFS_EXIT_STATUS;
 
@@ -297,7 +301,7 @@ static void test_failing_disk_while_appending(void **state)
 	const struct folder *folder = folder_of(state);
 
 	counting_vfs_install();
-	for (size_t i = 0; i < SETUP_COUNT; i++) {
+	for (size_t i = 0; i < setup_count(); i++) {
 		for (size_t j = 0; j < FAULT_COUNT; j++) {
 			long n = 1;
 
@@ -317,7 +321,7 @@ static void test_failing_disk_while_migrating(void **state)
 	const struct folder *folder = folder_of(state);
 
 	counting_vfs_install();
-	for (size_t i = 0; i < SETUP_COUNT; i++) {
+	for (size_t i = 0; i < setup_count(); i++) {
 		for (size_t j = 0; j < FAULT_COUNT; j++) {
 			bool met = true;
 

@@ -382,7 +382,8 @@ static void test_aftermath(void **state)
 		    "-- @client a\n"
 		    "INSERT INTO t VALUES (1, 'x');\n",
 		    defects[i]);
-		uint64_t states = compare_scenario(text, model_of("strict-posix", 512), true);
+		uint64_t states = compare_scenario(
+		    text, model_of("strict-posix", takes_long() ? 512 : 4096), true);
 		print_message("%s: %llu states by brute force\n", defects[i],
 			      (unsigned long long)states);
 		assert_true(states > 400);

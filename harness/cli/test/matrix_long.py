@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """docs/durability-matrix.md is what happens: runs .ci/durability-matrix --check.
 
-    matrix_test.py PLUGPULL           from the top of the tree
-    matrix_test.py PLUGPULL --long    and what the page says beside its tables; half a minute more
+    matrix_long.py PLUGPULL           from the top of the tree
+    matrix_long.py PLUGPULL --long    and what the page says beside its tables; half a minute more
 
 And that the check can fail: a page with one grade, token or number changed, and a reason whose
 experiment or condition is wrong, must each be seen.
