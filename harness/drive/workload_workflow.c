@@ -85,7 +85,7 @@ static enum store_code begin(struct store *store, void *ctx, struct store_error 
 	struct execution *x = ctx;
 	struct store_execution row = row_of(x, STORE_STATUS_RUNNING);
 	struct store_step steps[STEPS_MAX];
-	char names[STEPS_MAX][16];
+	char names[STEPS_MAX][32];
 
 	for (size_t i = 0; i < x->run->step_count; i++) {
 		(void)snprintf(names[i], sizeof names[i], "step %zu", i);

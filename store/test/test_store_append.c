@@ -96,6 +96,32 @@ static void test_kinds_of_duplicates(void **state)
 	store_close(store);
 }
 
+/* [A4] A batch of a thousand costs one sync. */
+static void test_batch_of_a_thousand(void **state)
+{
+	enum { COUNT = 1000 };
+	const struct folder *folder = folder_of(state);
+	struct sample *samples = calloc(COUNT, sizeof(*samples));
+	struct store_event *events = calloc(COUNT, sizeof(*events));
+	struct store *store;
+
+	assert_non_null(samples);
+	assert_non_null(events);
+	for (int i = 0; i < COUNT; i++)
+		events[i] = *sample_fill(&samples[i], "a", i + 1);
+	counting_vfs_install();
+	store = open_with(folder->store, NULL);
+	append_ok(store, "a", 0, 1);
+	counting_vfs_reset();
+	assert_int_equal(store_events(store, events, COUNT, NULL), STORE_OK);
+	assert_int_equal(counting_vfs.sync_count, 1);
+	assert_int_equal(event_count(store), COUNT + 1);
+	store_close(store);
+	counting_vfs_remove();
+	free(samples);
+	free(events);
+}
+
 /* [A4] In the steady state a batch costs one sync, and N events by themselves cost N. */
 static void test_batch_costs_one_sync(void **state)
 {
@@ -497,6 +523,7 @@ int main(void)
 	    TEST(test_batch_with_one_duplicate_is_all_or_nothing),
 	    TEST(test_kinds_of_duplicates),
 	    TEST(test_batch_costs_one_sync),
+	    TEST(test_batch_of_a_thousand),
 	    TEST(test_invalid_events),
 	    TEST(test_utf8),
 	    TEST(test_empty_payload),

@@ -289,7 +289,7 @@ static void test_read_on(void **state)
 	add(store, "a");
 	add(store, "b");
 	for (int64_t i = 1; i <= 5; i++) {
-		char content[16];
+		char content[32];
 
 		snprintf(content, sizeof(content), "m%" PRId64, i);
 		say(store, "a", i, content);
