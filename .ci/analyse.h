@@ -7,11 +7,11 @@
 #include "faultinject/base/err.h"
 #include "store/internal.h"
 
-#define err_set(err, code, ...) ((void)(err_set)(err, code, __VA_ARGS__), (code))
+#define err_set(err, code, ...)		((void)(err_set)(err, code, __VA_ARGS__), (code))
 #define store_error_set(err, code, ...) ((void)(store_error_set)(err, code, __VA_ARGS__), (code))
-#define store_error_set_sqlite(err, db, rc, ...)                                                    \
+#define store_error_set_sqlite(err, db, rc, ...)                                                   \
 	((void)(store_error_set_sqlite)(err, db, rc, __VA_ARGS__), -1)
-#define store_error_at(err, store, code, sqlite_code, ...)                                          \
+#define store_error_at(err, store, code, sqlite_code, ...)                                         \
 	((void)(store_error_at)(err, store, code, sqlite_code, __VA_ARGS__), (code))
-#define store_error_set_file(err, number, path, what)                                               \
+#define store_error_set_file(err, number, path, what)                                              \
 	((void)(store_error_set_file)(err, number, path, what), -1)

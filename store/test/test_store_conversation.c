@@ -172,7 +172,8 @@ static void test_add_and_find(void **state)
 	store_close(store);
 }
 
-/* [B9] A batch over several conversations gives each its next positions, and each its count and time. */
+/* [B9] A batch over several conversations gives each its next positions, and each its count and
+ * time. */
 static void test_messages(void **state)
 {
 	const struct folder *folder = folder_of(state);
@@ -523,7 +524,8 @@ static void test_invariants_see(void **state)
 	store_close(store);
 }
 
-/* [B9] The common questions are answered by the index that was made for each, and sorted by none. */
+/* [B9] The common questions are answered by the index that was made for each, and sorted by none.
+ */
 static void test_questions_follow_indexes(void **state)
 {
 	static const struct {
