@@ -256,11 +256,12 @@ static void run_scripts(const struct script *scripts, size_t count)
 
 /* ---- tests --------------------------------------------------------------------------------- */
 
-#define ADD(n)	 "INSERT INTO t VALUES (" #n ", 'new')"
-#define SET_T	 "UPDATE t SET v = 'newer'"
-#define SET_BOTH "BEGIN; UPDATE t SET v = 'new'; UPDATE u SET v = 'new'; COMMIT"
-#define CHECK	 "PRAGMA wal_checkpoint"
-/* One literal: clang-tidy takes two in a list of texts for a missing comma. */
+/* One literal each: clang-tidy takes two in a list of texts for a missing comma. */
+#define TEXT(...)    #__VA_ARGS__
+#define ADD(n)	     TEXT(INSERT INTO t VALUES(n, 'new'))
+#define SET_T	     "UPDATE t SET v = 'newer'"
+#define SET_BOTH     "BEGIN; UPDATE t SET v = 'new'; UPDATE u SET v = 'new'; COMMIT"
+#define CHECK	     "PRAGMA wal_checkpoint"
 #define FAILED_CHECK "failed PRAGMA wal_checkpoint"
 #define SAFE                                                                                       \
 	{                                                                                          \
