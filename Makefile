@@ -51,12 +51,24 @@ STORE_A   := $(BUILD)/libplugpull-store.a
 STORE_SO  := libplugpull-store.so
 STORE_SONAME := $(STORE_SO).$(firstword $(subst ., ,$(VERSION)))
 
+# The loadable extension calls SQLite through the table that it is given (sqlite3ext.h), so its files
+# are in nothing else. What it shares with the program is compiled again, as a library.
+EXT_OWN   := faultinject/extension.c $(wildcard faultinject/vfs_record*.c)
+EXT_SRC   := $(EXT_OWN) faultinject/record/log.c faultinject/record/log_table.c \
+             faultinject/base/err.c
+EXT_OBJ   := $(EXT_SRC:%.c=$(BUILD)/pic/%.o)
+
+# So is the recorder that is loaded into other programs.
+PRELOAD_OWN := $(wildcard faultinject/record/preload*.c)
+PRELOAD_SRC := $(PRELOAD_OWN) $(addprefix faultinject/record/,log.c log_table.c visible.c)
+PRELOAD_OBJ := $(PRELOAD_SRC:%.c=$(BUILD)/preload/%.o)
+
 # Every other .c file belongs to the program's library, except main.c, the benchmarks, the examples
 # and what is in test/ folders. There, test_*.c is a cmocka program, fuzz_*.c a libFuzzer program,
 # and any other file is linked with both.
 BENCH_SRC := $(wildcard harness/bench/*.c)
 STORE_BENCH_SRC := $(wildcard store/bench/*.c)
-LIB_SRC   := $(filter-out harness/cli/main.c $(BENCH_SRC) $(wildcard */test/*.c), \
+LIB_SRC   := $(filter-out harness/cli/main.c $(EXT_OWN) $(PRELOAD_OWN) $(BENCH_SRC) $(wildcard */test/*.c), \
                $(wildcard faultinject/*.c faultinject/*/*.c harness/*/*.c reports/*.c))
 TEST_SRC  := $(wildcard */test/test_*.c */*/test/test_*.c)
 FUZZ_SRC  := $(wildcard */test/fuzz_*.c */*/test/fuzz_*.c)
@@ -72,11 +84,12 @@ MAKEFLAGS += --no-print-directory
 Q         := $(if $(filter 1,$(V)),,@)
 say        = @echo "  $(1)	$(2)"
 
-.PHONY: all tests store-tests fuzzers demo check check-long bench bench-store san tsan tidy fuzz \
-        coverage install install-store uninstall uninstall-store clean help bootstrap bootstrap-clang
+.PHONY: all tests store-tests fuzzers demo check check-real check-long bench bench-store san tsan \
+        tidy fuzz coverage install install-store uninstall uninstall-store clean help bootstrap \
+        bootstrap-clang bootstrap-real
 .DEFAULT_GOAL := all
 
-all: $(BUILD)/plugpull $(STORE_A) $(BUILD)/$(STORE_SO) ## build the program and the store library
+all: $(BUILD)/plugpull $(BUILD)/libplugpull-record.so $(BUILD)/plugpull.so $(STORE_A) $(BUILD)/$(STORE_SO) ## build the program, the extension and the store library
 tests: $(TESTS)
 store-tests: $(STORE_TESTS)
 fuzzers: $(FUZZERS)
@@ -88,6 +101,10 @@ demo: bootstrap ## the main job: prove the event store, lose events on purpose, 
 check: bootstrap ## build and run every test; last line: N passed, N failed
 	@$(MAKE) -k -j$(JOBS) all tests; \
 	python3 .ci/run-tests --build $(BUILD) --build-status $$? --patience $(PATIENCE) $(TESTS)
+
+check-real: bootstrap-real ## real programs, none made for this: sqlite3, Python, Node, a static one (needs npm)
+	@$(MAKE) -j$(JOBS) all
+	@python3 .ci/check-real --build $(BUILD)
 
 check-long: bootstrap ## what takes an hour: a million recoveries, every sync of the store failing, versions, mutants
 	@$(MAKE) -j$(JOBS) all
@@ -181,6 +198,9 @@ bootstrap:
 bootstrap-clang:
 	@$(BOOTSTRAP) clang
 
+bootstrap-real:
+	@$(BOOTSTRAP) real
+
 $(BUILD)/plugpull: $(BUILD)/obj/harness/cli/main.o $(BUILD)/libplugpull.a $(STORE_A)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
@@ -205,6 +225,28 @@ $(BUILD)/$(STORE_SO): $(STORE_OBJ) harness/case/version.h Makefile
 		-o $@.$(VERSION) $(STORE_OBJ) $(STORE_LIBS)
 	$(Q)ln -sf $(STORE_SO).$(VERSION) $(BUILD)/$(STORE_SONAME)
 	$(Q)ln -sf $(STORE_SONAME) $@
+
+# Other people's programs load it, so it is built without sanitizers.
+$(EXT_OBJ): AS_LIBRARY := -fPIC -fvisibility=hidden
+$(EXT_OBJ) $(BUILD)/plugpull.so: override SAN := $(filter-out -fsanitize% -fno-sanitize%,$(SAN))
+$(EXT_OBJ): Makefile
+
+$(BUILD)/plugpull.so: $(EXT_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -shared -Wl,-z,defs -o $@ $^ -lpthread
+
+# It comes into programs that are built in other ways, so it has no sanitizer, and needs nothing but
+# the C library.
+$(BUILD)/libplugpull-record.so: $(PRELOAD_OBJ) Makefile
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-z,defs -Wl,-soname,$(@F) -o $@ $(PRELOAD_OBJ) -ldl -lpthread
+
+$(PRELOAD_OBJ): override SAN :=
+$(PRELOAD_OBJ): AS_LIBRARY := -fPIC -fvisibility=hidden -U_FORTIFY_SOURCE
+$(PRELOAD_OBJ): $(BUILD)/preload/%.o: %.c Makefile | bootstrap
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
 $(BUILD)/bench/plugpull-bench: $(BENCH_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/libplugpull.a $(STORE_A)
 	@mkdir -p $(@D)
@@ -243,4 +285,11 @@ $(BUILD)/obj/%.o: %.c | bootstrap
 	$(call say,CC,$<)
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
+$(BUILD)/pic/%.o: %.c | bootstrap
+	@mkdir -p $(@D)
+	$(call say,CC,$< (as a library))
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+
+-include $(EXT_OBJ:.o=.d)
+-include $(PRELOAD_OBJ:.o=.d)
 -include $(patsubst %.c,$(BUILD)/obj/%.d,$(LIB_SRC) $(STORE_SRC) $(BENCH_SRC) $(STORE_BENCH_SRC) harness/cli/main.c $(wildcard */test/*.c */*/test/*.c))

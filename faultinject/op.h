@@ -27,13 +27,15 @@
 	X(OP_UNLOCK, 12, "unlock")                                                                 \
 	X(OP_ACK, 13, "ack")	   /* the caller was told: what this connection wrote is kept */   \
 	X(OP_MARK, 14, "mark")	   /* a note in data[size], no promise */                          \
-	X(OP_OUTPUT, 15, "output") /* data[size] left the process: a promise under --ack output */
+	X(OP_OUTPUT, 15, "output") /* data[size] left the process: a promise under --ack output */ \
+	X(OP_HOLE, 16, "hole")	   /* operations before this are missing: why in data[size] (one   \
+				    * line of text); of `inode`, or 0: of some file */
 
 enum op_kind {
 #define X(kind, num, word) kind = (num),
 	OP_KINDS(X)
 #undef X
-	    OP_KIND_MAX = 15,
+	    OP_KIND_MAX = 16,
 };
 
 /* Flags of SYNC_BEGIN, SYNC_END, DIRSYNC_END, LOCK and UNLOCK. */
@@ -71,6 +73,13 @@ struct op {
 	uint64_t size;	 /* bytes */
 	const uint8_t *data;
 };
+
+/* Has it data[size]? */
+static inline bool op_has_data(const struct op *op)
+{
+	return op->kind == OP_WRITE || op->kind == OP_MARK || op->kind == OP_OUTPUT ||
+	       op->kind == OP_HOLE;
+}
 
 /* The end of a sync, or of a directory sync, that returned success. */
 static inline bool op_is_sync(const struct op *op)

@@ -37,15 +37,20 @@ struct trace_private {
 	uint32_t appeared_count; /* inodes 1..appeared_count have appeared */
 };
 
-/* A producer is one line: it is printed in reports. */
-static char *copy_producer(const char *producer)
+static bool is_control(uint8_t c)
 {
-	char *s = xstrdup(producer == NULL ? "" : producer);
+	return c < 0x20 || c == 0x7f;
+}
 
-	if (strlen(s) > PRODUCER_SIZE_MAX)
-		s[PRODUCER_SIZE_MAX] = '\0';
+/* One line, because it is printed in reports. */
+static char *copy_line(const char *text, size_t size_max)
+{
+	char *s = xstrdup(text == NULL ? "" : text);
+
+	if (strlen(s) > size_max)
+		s[size_max] = '\0';
 	for (char *c = s; *c != '\0'; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+		if (is_control((uint8_t)*c))
 			*c = ' ';
 	return s;
 }
@@ -57,7 +62,7 @@ struct trace *trace_create(struct trace_device device, const char *producer)
 	t->priv = xcalloc(1, sizeof *t->priv);
 	arena_init(&t->priv->memory);
 	t->device = device;
-	t->producer = copy_producer(producer);
+	t->producer = copy_line(producer, PRODUCER_SIZE_MAX);
 	t->names = xgrow(NULL, 0, &t->priv->names_cap, sizeof *t->names);
 	t->names[0] = "";
 	t->priv->slot_count = NAME_SLOTS_MIN;
@@ -202,6 +207,7 @@ enum {
 	USES_OFFSET = 8,
 	USES_SIZE = 16,
 	USES_DATA = 32,
+	USES_INODE_OR_0 = USES_INODE | 64, /* 0: it is not known which */
 };
 
 static const struct {
@@ -232,6 +238,7 @@ static const struct {
     [OP_UNLOCK].flags = OP_LOCK_SHARED | OP_LOCK_SHM,
     [OP_MARK].uses = USES_SIZE | USES_DATA,
     [OP_OUTPUT].uses = USES_SIZE | USES_DATA,
+    [OP_HOLE].uses = USES_INODE_OR_0 | USES_SIZE | USES_DATA,
 };
 
 static int check_unused(const struct op *op, struct err *err)
@@ -265,7 +272,9 @@ static int check_references(const struct trace *t, const struct op *op, struct e
 	if (op->kind == OP_CREATE && (op->inode != appeared + 1 || op->inode > t->inode_count))
 		return err_set(err, ERR_INPUT, "'%s' of inode %u: the next new inode is %u", word,
 			       op->inode, appeared + 1);
-	if (op->kind != OP_CREATE && (uses & USES_INODE) != 0 &&
+	bool may_be_any = (uses & USES_INODE_OR_0) == USES_INODE_OR_0 && op->inode == 0;
+
+	if (op->kind != OP_CREATE && (uses & USES_INODE) != 0 && !may_be_any &&
 	    (op->inode < 1 || op->inode > appeared))
 		return err_set(err, ERR_INPUT, "'%s' of inode %u: there are %u so far", word,
 			       op->inode, appeared);
@@ -313,6 +322,21 @@ static int check_sizes(const struct op *op, struct err *err)
 	return 0;
 }
 
+/* It is printed in reports, too. */
+static int check_why(const struct op *op, struct err *err)
+{
+	if (op->kind != OP_HOLE)
+		return 0;
+	if (op->size < 1 || op->size > TRACE_WHY_MAX)
+		return err_set(err, ERR_INPUT, "'%s' with a reason of %llu bytes, not 1 to %d",
+			       kinds[op->kind].word, (unsigned long long)op->size, TRACE_WHY_MAX);
+	for (uint64_t i = 0; i < op->size; i++)
+		if (is_control(op->data[i]))
+			return err_set(err, ERR_INPUT, "'%s' with a reason that is not one line",
+				       kinds[op->kind].word);
+	return 0;
+}
+
 int trace_check_op(const struct trace *t, const struct op *op, struct err *err)
 {
 	int rc;
@@ -329,6 +353,8 @@ int trace_check_op(const struct trace *t, const struct op *op, struct err *err)
 		rc = check_references(t, op, err);
 	if (rc == 0)
 		rc = check_sizes(op, err);
+	if (rc == 0)
+		rc = check_why(op, err);
 	return rc;
 }
 
@@ -347,4 +373,25 @@ uint64_t trace_append(struct trace *t, const struct op *op)
 	if (copy.kind == OP_CREATE)
 		t->priv->appeared_count = copy.inode;
 	return t->op_count;
+}
+
+uint64_t trace_append_hole(struct trace *t, uint16_t process, uint32_t inode, const char *why)
+{
+	char *line = copy_line(why, TRACE_WHY_MAX);
+	uint64_t position = trace_append(t, &(struct op){.kind = OP_HOLE,
+							 .process = process,
+							 .inode = inode,
+							 .size = strlen(line),
+							 .data = (const uint8_t *)line});
+
+	free(line);
+	return position;
+}
+
+uint64_t trace_first_hole(const struct trace *t)
+{
+	for (size_t i = 0; i < t->op_count; i++)
+		if (t->ops[i].kind == OP_HOLE)
+			return i + 1;
+	return 0;
 }

@@ -30,6 +30,7 @@ enum {
 	TRACE_INODES_MAX = 1 << 20,  /* inodes in a trace */
 	TRACE_OPS_MAX = 1 << 28,     /* operations in a trace */
 	TRACE_PAYLOAD_MAX = 1 << 30, /* bytes of one write or note */
+	TRACE_WHY_MAX = 1024,	     /* bytes that say why there is a hole */
 };
 #define TRACE_FILE_SIZE_MAX ((uint64_t)1 << 40) /* the largest offset + size of a write */
 
@@ -92,6 +93,12 @@ void trace_add_base(struct trace *t, uint32_t inode, uint32_t name, const void *
 /* Appends a copy of *op (payload included) and returns its position. Asserts that the operation is
  * well formed (trace_check_op): producers are ours. */
 uint64_t trace_append(struct trace *t, const struct op *op);
+
+/* Appends an OP_HOLE: operations on `inode` (0: on some file) are missing here. `why` is made one
+ * line and cut, so that it is well formed; it must not be empty. */
+uint64_t trace_append_hole(struct trace *t, uint16_t process, uint32_t inode, const char *why);
+/* The position of the first hole, or 0. */
+uint64_t trace_first_hole(const struct trace *t);
 
 /* The operation at a position, 1..op_count. */
 static inline const struct op *trace_at(const struct trace *t, uint64_t position)

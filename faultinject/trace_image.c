@@ -13,8 +13,11 @@ struct file {
 
 struct trace_image {
 	const struct trace *t; /* borrowed */
-	struct file *files;    /* [inode] */
-	uint32_t *inode_of;    /* [name]; 0 = names nothing */
+	size_t applied;	       /* operations */
+	struct file *files;    /* [inode], file_count of them */
+	size_t file_count;
+	uint32_t *inode_of; /* [name], name_count of them; 0 = names nothing */
+	size_t name_count;
 };
 
 static void resize(struct file *f, uint64_t size)
@@ -63,21 +66,46 @@ static void apply(struct trace_image *i, const struct op *op)
 	}
 }
 
+/* Room for at least `count` items, of which `have` are there; the new ones are zero. */
+static void *widen(void *items, size_t *have, size_t count, size_t item_size)
+{
+	if (count <= *have)
+		return items;
+	if (count < 2 * *have)
+		count = 2 * *have;
+	items = xrealloc(items, count * item_size);
+	memset((uint8_t *)items + *have * item_size, 0, (count - *have) * item_size);
+	*have = count;
+	return items;
+}
+
+static void follow_tables(struct trace_image *i)
+{
+	i->files = widen(i->files, &i->file_count, (size_t)i->t->inode_count + 1, sizeof *i->files);
+	i->inode_of =
+	    widen(i->inode_of, &i->name_count, (size_t)i->t->name_count + 1, sizeof *i->inode_of);
+}
+
+void trace_image_follow(struct trace_image *i)
+{
+	follow_tables(i);
+	while (i->applied < i->t->op_count)
+		apply(i, &i->t->ops[i->applied++]);
+}
+
 struct trace_image *trace_image_create(const struct trace *t)
 {
 	struct trace_image *i = xcalloc(1, sizeof *i);
 
 	i->t = t;
-	i->files = xcalloc((size_t)t->inode_count + 1, sizeof *i->files);
-	i->inode_of = xcalloc((size_t)t->name_count + 1, sizeof *i->inode_of);
+	follow_tables(i);
 	for (size_t k = 0; k < t->base_count; k++) {
 		const struct trace_base *b = &t->base[k];
 		i->inode_of[b->name] = b->inode;
 		if (b->data != NULL)
 			put(&i->files[b->inode], 0, b->data, b->size);
 	}
-	for (size_t k = 0; k < t->op_count; k++)
-		apply(i, &t->ops[k]);
+	trace_image_follow(i);
 	return i;
 }
 
@@ -85,11 +113,24 @@ void trace_image_free(struct trace_image *i)
 {
 	if (i == NULL)
 		return;
-	for (uint32_t inode = 0; inode <= i->t->inode_count; inode++)
+	for (size_t inode = 0; inode < i->file_count; inode++)
 		free(i->files[inode].data);
 	free(i->files);
 	free(i->inode_of);
 	free(i);
+}
+
+const uint8_t *trace_image_inode(const struct trace_image *i, uint32_t inode, uint64_t *ret_size)
+{
+	const struct file *f = &i->files[inode];
+
+	*ret_size = f->size;
+	return f->data != NULL ? f->data : (const uint8_t *)"";
+}
+
+uint32_t trace_image_names(const struct trace_image *i, uint32_t name)
+{
+	return name < i->name_count ? i->inode_of[name] : 0;
 }
 
 const uint8_t *trace_image_file(const struct trace_image *i, const char *path, uint64_t *ret_size)
@@ -98,7 +139,5 @@ const uint8_t *trace_image_file(const struct trace_image *i, const char *path, u
 
 	if (name == 0 || i->inode_of[name] == 0)
 		return NULL;
-	const struct file *f = &i->files[i->inode_of[name]];
-	*ret_size = f->size;
-	return f->data != NULL ? f->data : (const uint8_t *)"";
+	return trace_image_inode(i, i->inode_of[name], ret_size);
 }

@@ -41,6 +41,7 @@ enum field_type { TYPE_NUMBER, TYPE_STRING, TYPE_HEX, TYPE_FLAG };
 	X(F_SIZE, "size", TYPE_NUMBER, UINT64_MAX)                                                 \
 	X(F_DATA, "data", TYPE_HEX, 0)                                                             \
 	X(F_HASH, "hash", TYPE_HEX, 0)                                                             \
+	X(F_WHY, "why", TYPE_STRING, 0)                                                            \
 	X(F_LINK, "link", TYPE_FLAG, 0)                                                            \
 	X(F_DATA_ONLY, "data-only", TYPE_FLAG, 0)                                                  \
 	X(F_SHARED, "shared", TYPE_FLAG, 0)                                                        \
@@ -82,7 +83,7 @@ static const char *const kind_words[OP_KIND_MAX + 1] = {
 #define OP_FIELDS                                                                                  \
 	(BIT(F_PROCESS) | BIT(F_THREAD) | BIT(F_CONNECTION) | BIT(F_INODE) | BIT(F_NAME) |         \
 	 BIT(F_TO) | BIT(F_OFFSET) | BIT(F_BEGIN) | BIT(F_SIZE) | BIT(F_DATA) | BIT(F_HASH) |      \
-	 BIT(F_DATA_ONLY) | BIT(F_SHARED) | BIT(F_SHM) | BIT(F_FAILED))
+	 BIT(F_DATA_ONLY) | BIT(F_SHARED) | BIT(F_SHM) | BIT(F_FAILED) | BIT(F_WHY))
 
 /* ---- printing */
 
@@ -91,11 +92,11 @@ static void print_number(FILE *out, enum field f, uint64_t v)
 	fprintf(out, " %s=%llu", fields[f].word, (unsigned long long)v);
 }
 
-static void print_string(FILE *out, enum field f, const char *s)
+static void print_bytes(FILE *out, enum field f, const uint8_t *s, uint64_t size)
 {
 	fprintf(out, " %s=\"", fields[f].word);
-	for (; *s != '\0'; s++) {
-		unsigned char c = (unsigned char)*s;
+	for (uint64_t i = 0; i < size; i++) {
+		uint8_t c = s[i];
 
 		if (c == '"' || c == '\\')
 			fprintf(out, "\\%c", c);
@@ -105,6 +106,11 @@ static void print_string(FILE *out, enum field f, const char *s)
 			fputc(c, out);
 	}
 	fputc('"', out);
+}
+
+static void print_string(FILE *out, enum field f, const char *s)
+{
+	print_bytes(out, f, (const uint8_t *)s, strlen(s));
 }
 
 static void print_data(FILE *out, const uint8_t *data, uint64_t size, bool with_data)
@@ -159,6 +165,9 @@ void trace_print_op(const struct trace *t, uint64_t position, bool with_data, FI
 	case OP_MARK:
 	case OP_OUTPUT:
 		print_data(out, op->data, op->size, with_data);
+		break;
+	case OP_HOLE: /* our own words, so always shown */
+		print_bytes(out, F_WHY, op->data, op->size);
 		break;
 	case OP_TRUNCATE:
 		print_number(out, F_SIZE, op->size);
@@ -503,9 +512,17 @@ static int parse_op(struct parser *p)
 	}
 	op.size = p->number[F_SIZE];
 	if (p->bytes[F_DATA].size > 0) {
-		if (op.kind != OP_WRITE && op.kind != OP_MARK && op.kind != OP_OUTPUT)
+		if (!op_has_data(&op) || op.kind == OP_HOLE)
 			return bad(p, "data= where none belongs");
 		op.data = p->bytes[F_DATA].data;
+	}
+	if (op.kind == OP_HOLE) {
+		if ((p->have & BIT(F_SIZE)) != 0)
+			return bad(p, "a hole has why=, not size=");
+		op.size = p->bytes[F_WHY].size;
+		op.data = p->bytes[F_WHY].data;
+	} else if ((p->have & BIT(F_WHY)) != 0) {
+		return bad(p, "only a hole has why=");
 	}
 	op.flags = (uint8_t)(((p->have & BIT(F_DATA_ONLY)) != 0 ? OP_SYNC_DATA : 0) |
 			     ((p->have & BIT(F_SHARED)) != 0 ? OP_LOCK_SHARED : 0) |

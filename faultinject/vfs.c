@@ -16,8 +16,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* 2024-01-01 00:00:00 UTC in milliseconds since the Julian epoch (noon, 24 November 4714 BC). */
-#define CLOCK_START_MS (INT64_C(210866760000000) + INT64_C(1704067200000))
+/* 1970-01-01 00:00:00 UTC in milliseconds since the Julian epoch (noon, 24 November 4714 BC). */
+#define UNIX_EPOCH_MS INT64_C(210866760000000)
+/* 2024-01-01 00:00:00 UTC in microseconds since 1970. */
+#define CLOCK_START_US INT64_C(1704067200000000)
 
 struct vfs_machine fi_machine;
 
@@ -264,6 +266,28 @@ static int vfs_randomness(sqlite3_vfs *vfs, int size, char *out)
 	return size;
 }
 
+int64_t fi_vfs_clock_us(void)
+{
+	const struct fi_clock_plan *plan = fi_machine.clock_plan;
+
+	fi_machine.clock_us += 1000;
+	if (plan == NULL)
+		return CLOCK_START_US + fi_machine.clock_us;
+	return CLOCK_START_US + (plan->frozen ? 0 : fi_machine.clock_us) +
+	       fi_clock_offset_s(plan, fi_machine.clock_moves) * 1000000;
+}
+
+void fi_vfs_clock_plan(const struct fi_clock_plan *plan)
+{
+	fi_machine.clock_plan = plan;
+	fi_machine.clock_moves = 0;
+}
+
+void fi_vfs_clock_move(void)
+{
+	fi_machine.clock_moves++;
+}
+
 static int vfs_sleep(sqlite3_vfs *vfs, int microseconds)
 {
 	(void)vfs;
@@ -277,8 +301,7 @@ static int vfs_current_time_ms(sqlite3_vfs *vfs, sqlite3_int64 *ret_ms)
 {
 	(void)vfs;
 	(void)vfs_enter();
-	fi_machine.clock_us += 1000;
-	*ret_ms = CLOCK_START_MS + fi_machine.clock_us / 1000;
+	*ret_ms = UNIX_EPOCH_MS + fi_vfs_clock_us() / 1000;
 	return SQLITE_OK;
 }
 
@@ -414,6 +437,8 @@ void fi_vfs_boot(struct storage *s, uint64_t seed, struct trace_device device)
 	m->storage = s;
 	m->device = device;
 	m->clock_us = 0;
+	m->clock_plan = NULL;
+	m->clock_moves = 0;
 	m->call_count = 0;
 	m->written = false;
 	m->last_errno = 0;

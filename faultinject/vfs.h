@@ -19,6 +19,7 @@
 #define FI_VFS_H
 
 #include "faultinject/base/err.h"
+#include "faultinject/clock.h"
 #include "faultinject/storage.h"
 #include "faultinject/trace.h"
 #include "faultinject/format/wal_index.h"
@@ -44,6 +45,14 @@ struct trace_device fi_vfs_default_device(void);
  * on (0 = no limit), which is how a recovery that never ends is found. */
 uint64_t fi_vfs_call_count(void);
 void fi_vfs_call_limit(uint64_t max);
+
+/* What the clock does until the next boot; NULL: it goes on by a millisecond each time that it is
+ * asked, and by what is slept. `plan` is a constant (clock.h). */
+void fi_vfs_clock_plan(const struct fi_clock_plan *plan);
+/* The clock's next move, if it has a plan. */
+void fi_vfs_clock_move(void);
+/* Microseconds since 1970 as SQLite would be told now; asking counts, as it does there. */
+int64_t fi_vfs_clock_us(void);
 
 /* Until the next boot, xSync answers that all is well and does nothing: a planted defect. */
 void fi_vfs_ignore_syncs(void);

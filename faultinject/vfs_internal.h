@@ -12,6 +12,7 @@
 #define FI_VFS_INTERNAL_H
 
 #include "faultinject/base/prng.h"
+#include "faultinject/clock.h"
 #include "faultinject/storage.h"
 #include "faultinject/trace.h"
 
@@ -68,6 +69,8 @@ struct vfs_machine {
 	struct trace_device device;
 	struct prng random;
 	int64_t clock_us; /* since the start of the virtual clock */
+	const struct fi_clock_plan *clock_plan; /* NULL: a clock as it should be */
+	uint64_t clock_moves;
 	uint64_t call_count, call_max;
 	bool written; /* since boot: some file */
 	bool syncs_ignored;

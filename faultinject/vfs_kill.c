@@ -6,6 +6,9 @@
  * hands its arguments on unchanged. The table of methods has the version of the real file's, so
  * that SQLite sees no method that is not there.
  *
+ * What changes a file with a name is logged around the call (vfs_kill_log.h). Private files are
+ * not: os_unix unlinks them when it opens them. The WAL index is not: no crash leaves it.
+ *
  * Does not fail calls, delay them, or change data; does not see what a process does past SQLite.
  */
 #include "faultinject/vfs_kill.h"
@@ -21,14 +24,20 @@
 struct kill_file {
 	sqlite3_file base; /* what SQLite sees */
 	sqlite3_file *real;
+	fi_kill_place logged; /* of its opening; 0: it is not logged */
+	const char *path;     /* while it is logged; SQLite keeps it until xClose */
+	bool is_log;	      /* a journal or a log */
+	bool folder_due;      /* UNIXFILE_DIRSYNC: the first sync is of the folder, too */
 };
 
-enum { METHODS_VERSION_MAX = 3 };
+enum { METHODS_VERSION_MAX = 3, HOLE_WRITES = 4 };
 
 static struct {
 	sqlite3_vfs *real;
 	struct fi_kill_plan plan;
-	_Atomic uint64_t operations, syncs;
+	struct fi_kill_log *log;
+	enum fi_kill_defect defect;
+	_Atomic uint64_t operations, syncs, writes;
 } self;
 
 /* The number of the operation that this thread is in. */
@@ -40,6 +49,8 @@ static _Thread_local uint64_t current;
  * goes on with its operation. */
 static void end_here(void)
 {
+	if (self.plan.seals && self.log != NULL)
+		fi_kill_log_seal(self.log);
 	for (;;)
 		(void)kill(getpid(), SIGKILL);
 }
@@ -57,6 +68,30 @@ static int end_operation(int rc)
 	if (self.plan.moment == FI_KILL_AFTER && self.plan.number == current)
 		end_here();
 	return rc;
+}
+
+static struct kill_file *of(sqlite3_file *f)
+{
+	return (struct kill_file *)f;
+}
+
+/* What a logged operation came to. */
+static int logged(fi_kill_place place, int rc)
+{
+	if (place != 0)
+		fi_kill_log_done(self.log, place, rc == SQLITE_OK);
+	return rc;
+}
+
+/* The folder of a path has been synced by the real VFS. */
+static void log_folder_sync(const char *path)
+{
+	char folder[TRACE_NAME_MAX];
+
+	if (self.defect == FI_KILL_FOLDER_UNSYNCED)
+		return;
+	trace_dirname(path, folder, sizeof folder);
+	(void)logged(fi_kill_log_folder_sync(self.log, folder), SQLITE_OK);
 }
 
 static sqlite3_file *real_file(sqlite3_file *f)
@@ -86,7 +121,15 @@ static int file_write(sqlite3_file *f, const void *data, int size, sqlite3_int64
 	sqlite3_file *real = real_file(f);
 
 	begin_operation();
-	return end_operation(real->pMethods->xWrite(real, data, size, offset));
+	uint64_t number = atomic_fetch_add(&self.writes, 1) + 1;
+	bool hole = self.defect == FI_KILL_LOG_HOLES && number % HOLE_WRITES == 0;
+	fi_kill_place place = 0;
+
+	if (of(f)->logged != 0 && !hole)
+		place = fi_kill_log_write(self.log, of(f)->logged, data, (size_t)size,
+					  (uint64_t)offset);
+
+	return end_operation(logged(place, real->pMethods->xWrite(real, data, size, offset)));
 }
 
 static int file_truncate(sqlite3_file *f, sqlite3_int64 size)
@@ -94,18 +137,44 @@ static int file_truncate(sqlite3_file *f, sqlite3_int64 size)
 	sqlite3_file *real = real_file(f);
 
 	begin_operation();
-	return end_operation(real->pMethods->xTruncate(real, size));
+	fi_kill_place place =
+	    of(f)->logged == 0 ? 0 : fi_kill_log_truncate(self.log, of(f)->logged, (uint64_t)size);
+
+	return end_operation(logged(place, real->pMethods->xTruncate(real, size)));
+}
+
+/* os_unix syncs the folder once a handle, after the file, and ignores errors of that. */
+static int real_sync(struct kill_file *file, int flags)
+{
+	sqlite3_file *real = file->real;
+	fi_kill_place place = 0;
+	int rc;
+
+	if (file->logged != 0)
+		place =
+		    fi_kill_log_sync(self.log, file->logged, (flags & SQLITE_SYNC_DATAONLY) != 0);
+	uint64_t number = atomic_fetch_add(&self.syncs, 1) + 1;
+	if (self.plan.moment == FI_KILL_IN_SYNC && self.plan.number == number)
+		end_here();
+	rc = logged(place, real->pMethods->xSync(real, flags));
+	if (rc == SQLITE_OK && file->logged != 0 && file->folder_due) {
+		log_folder_sync(file->path);
+		file->folder_due = false;
+	}
+	return rc;
 }
 
 static int file_sync(sqlite3_file *f, int flags)
 {
-	sqlite3_file *real = real_file(f);
-
 	begin_operation();
-	uint64_t number = atomic_fetch_add(&self.syncs, 1) + 1;
-	if (self.plan.moment == FI_KILL_IN_SYNC && self.plan.number == number)
-		end_here();
-	return end_operation(real->pMethods->xSync(real, flags));
+	if (self.defect == FI_KILL_LOG_UNSYNCED && of(f)->is_log) {
+		/* Of the two syncs that are asked for, only the file's is missing. */
+		if (of(f)->logged != 0 && of(f)->folder_due)
+			log_folder_sync(of(f)->path);
+		of(f)->folder_due = false;
+		return end_operation(SQLITE_OK);
+	}
+	return end_operation(real_sync(of(f), flags));
 }
 
 static int file_size(sqlite3_file *f, sqlite3_int64 *ret_size)
@@ -222,13 +291,25 @@ static const sqlite3_io_methods methods[METHODS_VERSION_MAX] = {METHODS(1), METH
 
 static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *ret_flags)
 {
-	struct kill_file *file = (struct kill_file *)f;
+	enum {
+		LOGS = SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL | SQLITE_OPEN_WAL,
+	};
+	struct kill_file *file = of(f);
+	bool creates = (flags & SQLITE_OPEN_CREATE) != 0;
+	bool is_private = name == NULL || (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
 
 	(void)vfs;
-	file->base.pMethods = NULL;
+	memset(file, 0, sizeof *file);
 	file->real = (sqlite3_file *)&file[1];
 	begin_operation();
-	int rc = self.real->xOpen(self.real, name, file->real, flags, ret_flags);
+	if (self.log != NULL && !is_private) {
+		file->logged = fi_kill_log_open(self.log, name, creates, false);
+		file->path = name;
+	}
+	file->is_log = !is_private && (flags & LOGS) != 0;
+	file->folder_due = file->is_log && creates;
+	int rc =
+	    logged(file->logged, self.real->xOpen(self.real, name, file->real, flags, ret_flags));
 
 	/* A file that could not be opened may still have methods, and is then closed by SQLite. */
 	if (file->real->pMethods != NULL) {
@@ -245,7 +326,12 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_directory)
 {
 	(void)vfs;
 	begin_operation();
-	return end_operation(self.real->xDelete(self.real, name, sync_directory));
+	fi_kill_place place = self.log == NULL ? 0 : fi_kill_log_unlink(self.log, name);
+	int rc = logged(place, self.real->xDelete(self.real, name, sync_directory));
+
+	if (rc == SQLITE_OK && self.log != NULL && (sync_directory & 1) != 0)
+		log_folder_sync(name);
+	return end_operation(rc);
 }
 
 static int vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *ret_result)
@@ -368,6 +454,16 @@ int fi_vfs_kill_register(struct err *err)
 		return err_set(err, ERR_SQLITE, "cannot register the VFS \"%s\": %s",
 			       FI_VFS_KILL_NAME, sqlite3_errstr(rc));
 	return 0;
+}
+
+void fi_vfs_kill_log(struct fi_kill_log *log)
+{
+	self.log = log;
+}
+
+void fi_vfs_kill_plant(enum fi_kill_defect defect)
+{
+	self.defect = defect;
 }
 
 void fi_vfs_kill_arm(struct fi_kill_plan plan)

@@ -8,6 +8,9 @@
  * shm-map, shm-lock, shm-unmap). Reads are not: a kill before a read is a kill after the operation
  * that preceded it. Barriers of the WAL index are not either: they are no system calls.
  *
+ * It can also keep a log of what changes files (vfs_kill_log.h), so that a kill can be made a power
+ * cut, and play two defects of a shim.
+ *
  * A process-wide singleton. Files are used by any threads, as SQLite uses them; each operation has
  * a number of its own. The functions here are called while no other thread is in SQLite.
  */
@@ -15,7 +18,9 @@
 #define FI_VFS_KILL_H
 
 #include "faultinject/base/err.h"
+#include "faultinject/vfs_kill_log.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define FI_VFS_KILL_NAME "plugpull-kill"
@@ -30,6 +35,14 @@ enum fi_kill_moment {
 struct fi_kill_plan {
 	enum fi_kill_moment moment;
 	uint64_t number; /* from 1; of all operations, or for FI_KILL_IN_SYNC of the syncs */
+	bool seals;	 /* the power goes with the process: the log is sealed before it dies */
+};
+
+enum fi_kill_defect {
+	FI_KILL_SOUND,
+	FI_KILL_LOG_UNSYNCED,	 /* journals and logs are never synced */
+	FI_KILL_FOLDER_UNSYNCED, /* no folder is ever synced */
+	FI_KILL_LOG_HOLES,	 /* of the recorder: every fourth write is not logged */
 };
 
 struct fi_kill_counts {
@@ -42,6 +55,11 @@ int fi_vfs_kill_register(struct err *err);
 
 /* Counts from 0 again, and carries out `plan` once. */
 void fi_vfs_kill_arm(struct fi_kill_plan plan);
+
+/* Logs from here on what is done to files that have a name; NULL: no more. `log` is borrowed. */
+void fi_vfs_kill_log(struct fi_kill_log *log);
+
+void fi_vfs_kill_plant(enum fi_kill_defect defect);
 
 /* Operations since the last fi_vfs_kill_arm(). */
 struct fi_kill_counts fi_vfs_kill_counts(void);

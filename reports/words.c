@@ -69,7 +69,7 @@ const char *words_extent(const struct case_result *c)
 		return "exhaustive";
 	if (c->represented)
 		return "representative";
-	return c->has_rounds ? "sampled" : "partial";
+	return c->has_rounds || c->has_sampled ? "sampled" : "partial";
 }
 
 void words_coverage(struct buf *out, const struct case_result *c)

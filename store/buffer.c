@@ -88,7 +88,7 @@ static enum store_code room_make(struct store_service *service, struct store_err
 			store_writer_step(service, NULL, NULL);
 			pthread_mutex_lock(&service->mutex);
 		} else {
-			store_condition_wait(&service->room, &service->mutex, STORE_DUE_NEVER);
+			pthread_cond_wait(&service->room, &service->mutex);
 		}
 	}
 }

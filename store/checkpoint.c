@@ -54,6 +54,7 @@ enum store_code store_checkpoint_patiently(struct store *store, enum store_check
 	int frames_moved = -1;
 	int sqlite_mode;
 	uint64_t started_ns;
+	uint64_t ended_ns;
 	int rc;
 
 	if (!mode_find(mode, &sqlite_mode))
@@ -68,7 +69,9 @@ enum store_code store_checkpoint_patiently(struct store *store, enum store_check
 	started_ns = monotonic_ns();
 	rc = sqlite3_wal_checkpoint_v2(store->db, "main", sqlite_mode, &frames_in_log,
 				       &frames_moved);
-	result.duration_ns = monotonic_ns() - started_ns;
+	ended_ns = monotonic_ns();
+	/* A clock that went back meanwhile tells nothing. */
+	result.duration_ns = ended_ns > started_ns ? ended_ns - started_ns : 0;
 	store->patience.limit_ms = store->busy_timeout_ms;
 	if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) {
 		code = store_error_set_sqlite(err, store->db, rc, "cannot checkpoint");

@@ -173,7 +173,7 @@ static enum store_code numbers_take(struct store_service *service, struct store_
 		store_writer_step(service, NULL, NULL);
 	pthread_mutex_lock(&service->mutex);
 	while (!numbering.is_there)
-		store_condition_wait(&logs->numbered, &service->mutex, STORE_DUE_NEVER);
+		pthread_cond_wait(&logs->numbered, &service->mutex);
 	for (size_t i = 0; i < numbering.old.count && numbering.code == STORE_OK; i++)
 		old_push(service, numbering.old.names[i]);
 	pthread_mutex_unlock(&service->mutex);
@@ -468,7 +468,7 @@ static enum store_code room_make(struct store_service *service, size_t text_byte
 			store_logs_step(service, NULL, NULL);
 			pthread_mutex_lock(&service->mutex);
 		} else {
-			store_condition_wait(&service->room, &service->mutex, STORE_DUE_NEVER);
+			pthread_cond_wait(&service->room, &service->mutex);
 		}
 	}
 }

@@ -75,7 +75,7 @@ enum store_code store_pool_pause(struct store_service *service, int wait_ms,
 
 		if (left_ns <= 0)
 			break;
-		store_condition_wait(&pool->given, &pool->mutex, left_ns);
+		store_service_wait(service, &pool->given, &pool->mutex, left_ns);
 	}
 	idle_close(pool);
 	if (pool->taken_count > 0)
@@ -175,7 +175,7 @@ static enum store_code slot_take(struct store_service *service, struct store_rea
 			code = exhausted(service, err);
 			break;
 		}
-		store_condition_wait(&pool->given, &pool->mutex, left_ns);
+		store_service_wait(service, &pool->given, &pool->mutex, left_ns);
 	}
 	pthread_mutex_unlock(&pool->mutex);
 	return code;

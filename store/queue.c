@@ -81,7 +81,7 @@ static enum store_code room_make(struct store_service *service, bool inside, boo
 			store_writer_step(service, NULL, NULL);
 			pthread_mutex_lock(&service->mutex);
 		} else {
-			store_condition_wait(&service->room, &service->mutex, STORE_DUE_NEVER);
+			pthread_cond_wait(&service->room, &service->mutex);
 		}
 	}
 }
@@ -160,7 +160,7 @@ static void waiter_wait(struct store_service *service, struct waiter *waiter)
 		store_writer_step(service, NULL, NULL);
 	pthread_mutex_lock(&waiter->mutex);
 	while (!waiter->is_there)
-		store_condition_wait(&waiter->delivered, &waiter->mutex, STORE_DUE_NEVER);
+		pthread_cond_wait(&waiter->delivered, &waiter->mutex);
 	pthread_mutex_unlock(&waiter->mutex);
 }
 

@@ -10,76 +10,12 @@
  * The writer's connection is the last to be closed, because the last one checkpoints and removes
  * the WAL, which a reader could not.
  */
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "store/service_internal.h"
-
-#define NS_PER_S INT64_C(1000000000)
-
-/* ---- time ---- */
-
-static int64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
-}
-
-int64_t store_service_now_ns(const struct store_service *service)
-{
-	if (service->options.monotonic_ns)
-		return service->options.monotonic_ns(service->options.time_context);
-	return monotonic_ns();
-}
-
-void store_service_sleep_ms(const struct store_service *service, uint32_t delay_ms)
-{
-	struct timespec left = {
-	    .tv_sec = (time_t)(delay_ms / 1000),
-	    .tv_nsec = (long)(delay_ms % 1000) * STORE_NS_PER_MS,
-	};
-
-	if (service->options.sleep_ms) {
-		service->options.sleep_ms(service->options.time_context, delay_ms);
-		return;
-	}
-	while (nanosleep(&left, &left) != 0 && errno == EINTR)
-		;
-}
-
-int store_condition_init(pthread_cond_t *condition)
-{
-	pthread_condattr_t attributes;
-	int rc = pthread_condattr_init(&attributes);
-
-	if (rc != 0)
-		return rc;
-	rc = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	if (rc == 0)
-		rc = pthread_cond_init(condition, &attributes);
-	pthread_condattr_destroy(&attributes);
-	return rc;
-}
-
-void store_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t wait_ns)
-{
-	const int64_t now_ns = monotonic_ns();
-	struct timespec until;
-
-	if (wait_ns >= INT64_MAX - now_ns) {
-		pthread_cond_wait(condition, mutex);
-		return;
-	}
-	until.tv_sec = (time_t)((now_ns + wait_ns) / NS_PER_S);
-	until.tv_nsec = (long)((now_ns + wait_ns) % NS_PER_S);
-	pthread_cond_timedwait(condition, mutex, &until);
-}
 
 /* ---- threads ---- */
 
@@ -139,7 +75,7 @@ static void *part_loop(void *context)
 		if (part_is_finished(thread, due_ns))
 			break;
 		if (due_ns > 0) {
-			store_condition_wait(&thread->wake, &service->mutex, due_ns);
+			store_service_wait(service, &thread->wake, &service->mutex, due_ns);
 			continue;
 		}
 		pthread_mutex_unlock(&service->mutex);
@@ -232,6 +168,7 @@ static void service_free(struct store_service *service)
 	store_queue_release(service);
 	store_buffer_release(service);
 	store_service_pragmas_release(service);
+	store_time_release(service);
 	pthread_mutex_destroy(&service->mutex);
 	pthread_mutex_destroy(&service->pool.mutex);
 	pthread_mutex_destroy(&service->checkpointer.mutex);
@@ -261,6 +198,7 @@ static struct store_service *service_create(const char *path,
 		pthread_cond_destroy(&service->room);
 		goto fail;
 	}
+	store_time_init(service);
 	pthread_mutex_init(&service->mutex, NULL);
 	pthread_mutex_init(&service->pool.mutex, NULL);
 	pthread_mutex_init(&service->checkpointer.mutex, NULL);

@@ -189,7 +189,9 @@ struct store_service_options {
 	bool manual;
 	/* Monotonic nanoseconds, and a pause; NULL are CLOCK_MONOTONIC and nanosleep(). Called
 	 * from any thread, also with locks of the service held: they call nothing of it. The
-	 * service's threads wait by CLOCK_MONOTONIC, and ask this clock when they wake. */
+	 * service's threads wait by CLOCK_MONOTONIC, and ask this clock when they wake. One that
+	 * goes back or stands still delays nothing: time of the service never goes back, and a
+	 * thread that has waited takes that for time. */
 	int64_t (*monotonic_ns)(void *context);
 	void (*sleep_ms)(void *context, uint32_t delay_ms);
 	void *time_context;

@@ -1,7 +1,8 @@
 /*
  * service_internal.h: what the files of the service share with each other and with nobody else.
  *
- *   service.c       open, close, threads, time, state, the public step functions
+ *   service.c       open, close, threads, state, the public step functions
+ *   service_time.c  the service's time, and waiting
  *   service_options.c  ranges and defaults of the options
  *   queue.c         the queue, submit and call
  *   writer.c        the writer's step: groups, retries, opening the store again, results
@@ -25,6 +26,7 @@
  *   1. checkpointer.mutex   the checkpointer's connection, held as long as it is used
  *   2. pool.mutex           the slots of the pool; readers are opened and checked outside of it
  *   3. mutex                the queue, the buffer, the logs, the counters, the state
+ *   4. time.mutex           what time it is
  *
  * None is held while a caller's `work`, `done` or files are called. The writer's connection has no
  * lock: it belongs to the thread that runs the writer's step, and to open and close.
@@ -173,6 +175,13 @@ struct store_part_thread {
 	enum store_part part;
 };
 
+/* The service's own time, which never goes back (service_time.c). */
+struct store_time {
+	pthread_mutex_t mutex;
+	int64_t clock_ns; /* the clock, when it was last asked */
+	int64_t now_ns;
+};
+
 struct store_service {
 	/* Set by open, then constant. */
 	char *path;
@@ -218,6 +227,7 @@ struct store_service {
 	uint64_t reopened;
 
 	/* With locks of their own. */
+	struct store_time time;
 	struct store_pool pool;
 	struct store_checkpointer checkpointer;
 
@@ -225,10 +235,6 @@ struct store_service {
 };
 
 /* ---- service.c ---- */
-
-/* By the caller's clock or the monotonic one. Any thread, with or without locks. */
-int64_t store_service_now_ns(const struct store_service *service);
-void store_service_sleep_ms(const struct store_service *service, uint32_t delay_ms);
 
 /* Wakes a part's thread, which then asks again what is due. Call with service->mutex held. */
 void store_service_wake(struct store_service *service, enum store_part part);
@@ -248,11 +254,24 @@ void store_service_broken(struct store_service *service, const struct store_erro
  */
 enum store_code store_service_file_check(struct store_service *service, struct store_error *err);
 
-/* Waits on a condition (of monotonic time) with its mutex held, at most so long; STORE_DUE_NEVER is
- * for good. */
-void store_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t wait_ns);
-/* 0, or an errno. */
+/* ---- service_time.c ---- */
+
+/* Called by open when the options are there, and by close as the last. */
+void store_time_init(struct store_service *service);
+void store_time_release(struct store_service *service);
+
+/* Nanoseconds that never go back, driven by the caller's clock or the monotonic one. Any thread,
+ * with or without locks. */
+int64_t store_service_now_ns(struct store_service *service);
+void store_service_sleep_ms(const struct store_service *service, uint32_t delay_ms);
+
+/* 0, or an errno. The condition's waits are timed by CLOCK_MONOTONIC. */
 int store_condition_init(pthread_cond_t *condition);
+/* Waits on such a condition with its mutex held, at most so long; STORE_DUE_NEVER is for good.
+ * After a wait that has timed out store_service_now_ns() is at least so much later, whatever the
+ * clock says. */
+void store_service_wait(struct store_service *service, pthread_cond_t *condition,
+			pthread_mutex_t *mutex, int64_t wait_ns);
 
 /* ---- service_options.c ---- */
 

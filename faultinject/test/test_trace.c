@@ -199,6 +199,62 @@ static void test_check_op(void **state)
 	trace_free(t);
 }
 
+/* A hole is of a file that is there or of none, and says why in one line of a bounded length. */
+static void test_check_hole(void **state)
+{
+	struct trace *t = create_small();
+	struct err err = ERR_INIT;
+	uint8_t why[TRACE_WHY_MAX + 1];
+	struct op op = {.kind = OP_HOLE, .size = 1, .data = why};
+
+	(void)state;
+	memset(why, 'x', sizeof why);
+	assert_int_equal(trace_check_op(t, &op, &err), 0);
+	op.inode = 1;
+	assert_int_equal(trace_check_op(t, &op, &err), 0);
+	op.inode = 2;
+	expect_bad(t, op, "inode 2");
+	op.inode = 0;
+	op.size = TRACE_WHY_MAX;
+	assert_int_equal(trace_check_op(t, &op, &err), 0);
+	op.size++;
+	expect_bad(t, op, "a reason of 1025 bytes");
+	op.size = 0;
+	expect_bad(t, op, "a reason of 0 bytes");
+	op.size = 2;
+	why[1] = '\n';
+	expect_bad(t, op, "not one line");
+	why[1] = 0x7f;
+	expect_bad(t, op, "not one line");
+	op.data = NULL;
+	expect_bad(t, op, "without its data");
+	expect_bad(t, (struct op){.kind = OP_HOLE, .name = 1, .size = 1, .data = why}, "a name");
+	trace_free(t);
+}
+
+/* Whatever reason is given becomes a hole that is well formed, and the first one is found. */
+static void test_append_hole(void **state)
+{
+	struct trace *t = create_small();
+	char why[3000];
+
+	(void)state;
+	assert_int_equal(trace_first_hole(t), 0);
+	trace_append(t, &(struct op){.kind = OP_TRUNCATE, .inode = 1});
+	assert_int_equal(trace_first_hole(t), 0);
+	memset(why, 'y', sizeof why);
+	why[sizeof why - 1] = '\0';
+	why[1] = '\n';
+	assert_int_equal(trace_append_hole(t, 3, 1, why), 2);
+	assert_int_equal(trace_append_hole(t, 0, 0, "again"), 3);
+	assert_int_equal(trace_first_hole(t), 2);
+	assert_int_equal(trace_at(t, 2)->process, 3);
+	assert_int_equal(trace_at(t, 2)->inode, 1);
+	assert_int_equal(trace_at(t, 2)->size, TRACE_WHY_MAX);
+	assert_memory_equal(trace_at(t, 2)->data, "y yy", 4);
+	trace_free(t);
+}
+
 /* An end names an earlier begin of its own sort and target. */
 static void test_check_sync_end(void **state)
 {
@@ -283,6 +339,13 @@ static struct op random_op(struct prng *r, struct trace *t, uint8_t *data, uint6
 		op.size = prng_below(r, data_size + 1);
 		prng_bytes(r, data, op.size);
 		op.data = op.size > 0 ? data : NULL;
+	}
+	if (op.kind == OP_HOLE) {
+		op.inode = (uint32_t)prng_below(r, t->inode_count + 1);
+		op.size = 1 + prng_below(r, data_size);
+		for (uint64_t i = 0; i < op.size; i++)
+			data[i] = (uint8_t)(0x80 + prng_below(r, 0x80));
+		op.data = data;
 	}
 	if ((op.kind == OP_SYNC_END || op.kind == OP_DIRSYNC_END) && t->op_count > 0) {
 		op.offset = 1 + prng_below(r, t->op_count);
@@ -458,6 +521,8 @@ int main(void)
 	    cmocka_unit_test(test_append_copies),
 	    cmocka_unit_test(test_check_op),
 	    cmocka_unit_test(test_check_sync_end),
+	    cmocka_unit_test(test_check_hole),
+	    cmocka_unit_test(test_append_hole),
 	    cmocka_unit_test(test_round_trip_bytes),
 	    cmocka_unit_test(test_round_trip_text),
 	    cmocka_unit_test(test_large_base),

@@ -135,6 +135,32 @@ static void assert_torn_prefix(const struct trace *t)
 	trace_free(whole);
 }
 
+/* A hole is kind 16 with its reason as data, and the inode, when it has one, where others have it.
+ * A program of before it refuses the kind, as this one refuses 17. */
+static void test_hole_bytes(void **state)
+{
+	static const uint8_t payload[] = {5, 16, 0, 0, 2, 0, 0, 0, 0, 0, 0,   0,   1,  0, 0,
+					  0, 0,	 0, 0, 0, 0, 0, 0, 0, 0, 0,   0,   0,  0, 0,
+					  0, 0,	 3, 0, 0, 0, 0, 0, 0, 0, 'w', 'h', 'y'};
+	struct trace *t = NULL;
+	struct buf bytes = {0};
+
+	(void)state;
+	assert_int_equal(trace_decode(golden.data, golden.size, &t, NULL), 0);
+	trace_append_hole(t, 2, 1, "why");
+	trace_encode(t, &bytes);
+	size_t end_size = RECORD_HEADER_SIZE + 20;
+	size_t at = bytes.size - end_size - sizeof payload - RECORD_HEADER_SIZE;
+
+	assert_int_equal(get_u32(bytes.data + at), sizeof payload);
+	assert_memory_equal(bytes.data + at + RECORD_HEADER_SIZE, payload, sizeof payload);
+	bytes.data[at + RECORD_HEADER_SIZE + 1] = OP_KIND_MAX + 1;
+	repair(&bytes, at);
+	expect_refused(&bytes, "unknown operation 17");
+	buf_release(&bytes);
+	trace_free(t);
+}
+
 /* The format is the documented one, in both directions. */
 static void test_golden(void **state)
 {
@@ -307,7 +333,7 @@ static void test_malformed_records(void **state)
 	    {5, 0, 2, "wrong part of the file"},
 	    {5, 0, 3, "wrong part of the file"},
 	    {5, 1, 0, "another size than it says"},
-	    {5, 1, 99, "another size than it says"},
+	    {5, 1, 99, "unknown operation 99"},
 	    {5, 2, 8, "flags"},
 	    {5, 3, 1, "malformed operation"},
 	    {5, 10, 1, "malformed operation"},
@@ -642,12 +668,19 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_golden),	     cmocka_unit_test(test_every_bit_flip),
-	    cmocka_unit_test(test_every_truncation), cmocka_unit_test(test_torn_survives),
-	    cmocka_unit_test(test_version),	     cmocka_unit_test(test_malformed_records),
-	    cmocka_unit_test(test_malformed_base),   cmocka_unit_test(test_hostile_lengths),
-	    cmocka_unit_test(test_save_load),	     cmocka_unit_test(test_save_unwritable),
-	    cmocka_unit_test(test_save_disk_full),   cmocka_unit_test(test_load_failures),
+	    cmocka_unit_test(test_golden),
+	    cmocka_unit_test(test_hole_bytes),
+	    cmocka_unit_test(test_every_bit_flip),
+	    cmocka_unit_test(test_every_truncation),
+	    cmocka_unit_test(test_torn_survives),
+	    cmocka_unit_test(test_version),
+	    cmocka_unit_test(test_malformed_records),
+	    cmocka_unit_test(test_malformed_base),
+	    cmocka_unit_test(test_hostile_lengths),
+	    cmocka_unit_test(test_save_load),
+	    cmocka_unit_test(test_save_unwritable),
+	    cmocka_unit_test(test_save_disk_full),
+	    cmocka_unit_test(test_load_failures),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -129,14 +129,14 @@ static void test_exactly_there(void **state)
 		struct fi_kill_plan plan;
 		int killed, size;
 	} rows[] = {
-	    {{FI_KILL_NEVER, 0}, 0, 1},	  {{FI_KILL_BEFORE, 1}, 1, -1},
-	    {{FI_KILL_AFTER, 1}, 1, 0},	  {{FI_KILL_BEFORE, 2}, 1, 0},
-	    {{FI_KILL_AFTER, 2}, 1, 1},	  {{FI_KILL_BEFORE, 3}, 1, 1},
-	    {{FI_KILL_AFTER, 3}, 1, 2},	  {{FI_KILL_BEFORE, 4}, 1, 2},
-	    {{FI_KILL_AFTER, 4}, 1, 1},	  {{FI_KILL_IN_SYNC, 1}, 1, 1},
-	    {{FI_KILL_IN_SYNC, 2}, 1, 1}, {{FI_KILL_IN_SYNC, 3}, 0, 1},
-	    {{FI_KILL_BEFORE, 7}, 1, 1},  {{FI_KILL_AFTER, 7}, 1, 1},
-	    {{FI_KILL_BEFORE, 8}, 0, 1},
+	    {{FI_KILL_NEVER, 0, false}, 0, 1},	 {{FI_KILL_BEFORE, 1, false}, 1, -1},
+	    {{FI_KILL_AFTER, 1, false}, 1, 0},	 {{FI_KILL_BEFORE, 2, false}, 1, 0},
+	    {{FI_KILL_AFTER, 2, false}, 1, 1},	 {{FI_KILL_BEFORE, 3, false}, 1, 1},
+	    {{FI_KILL_AFTER, 3, false}, 1, 2},	 {{FI_KILL_BEFORE, 4, false}, 1, 2},
+	    {{FI_KILL_AFTER, 4, false}, 1, 1},	 {{FI_KILL_IN_SYNC, 1, false}, 1, 1},
+	    {{FI_KILL_IN_SYNC, 2, false}, 1, 1}, {{FI_KILL_IN_SYNC, 3, false}, 0, 1},
+	    {{FI_KILL_BEFORE, 7, false}, 1, 1},	 {{FI_KILL_AFTER, 7, false}, 1, 1},
+	    {{FI_KILL_BEFORE, 8, false}, 0, 1},
 	};
 
 	(void)state;
@@ -202,7 +202,8 @@ static void test_every_operation(void **state)
 			sqlite3 *db;
 
 			remove_files();
-			status = run_armed(commit_rows, (struct fi_kill_plan){moments[m % 2], ++n});
+			status = run_armed(commit_rows,
+					   (struct fi_kill_plan){moments[m % 2], ++n, false});
 			assert_true(is_killed(status) || status == 0);
 			assert_int_equal(sqlite3_open_v2(database, &db,
 							 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
@@ -238,7 +239,7 @@ static void test_register_and_arm(void **state)
 	assert_int_equal(fi_vfs_kill_register(&err), 0);
 	assert_int_equal(fi_vfs_kill_register(&err), 0);
 	assert_string_equal(sqlite3_vfs_find(NULL)->zName, FI_VFS_KILL_NAME);
-	fi_vfs_kill_arm((struct fi_kill_plan){FI_KILL_NEVER, 0});
+	fi_vfs_kill_arm((struct fi_kill_plan){FI_KILL_NEVER, 0, false});
 	assert_int_equal(sqlite3_open(database, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &f),
 			 SQLITE_OK);
@@ -248,7 +249,7 @@ static void test_register_and_arm(void **state)
 	    SQLITE_OK);
 	assert_true(fi_vfs_kill_counts().operations > 5);
 	assert_true(fi_vfs_kill_counts().syncs > 0);
-	fi_vfs_kill_arm((struct fi_kill_plan){FI_KILL_NEVER, 0});
+	fi_vfs_kill_arm((struct fi_kill_plan){FI_KILL_NEVER, 0, false});
 	assert_int_equal(fi_vfs_kill_counts().operations, 0);
 	assert_int_equal(fi_vfs_kill_counts().syncs, 0);
 	/* A folder is no file: SQLite hears of it as it would from the real VFS. */

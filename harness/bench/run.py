@@ -21,12 +21,19 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(HERE, '..', '..', 'faultinject', 'record', 'bench'))
+# pylint: disable=wrong-import-position
+import overhead  # noqa: E402
 import sqlite_tests  # noqa: E402
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 REFERENCE = os.path.join(HERE, 'reference.sql')
 REPEATS = 7
 STATES = 300
+KILL_ROUNDS = 2000
+HOME_MADE_ROUNDS = 60
+RECORDER_ROUNDS = 5
+RECORDER_TRANSACTIONS = 10000
 
 
 class Wrong(Exception):
@@ -212,6 +219,61 @@ def growth(bench):
                   f'{larger / small:.1f} x', '<= 3 x', larger <= 3 * small)
 
 
+def home_made(folder, rounds):
+    """What a loop of one's own does: writers that are sqlite3 shells, a SIGKILL, and a shell that
+    looks. Rounds a second, of one such loop."""
+    database = os.path.join(folder, 'own.db')
+    script = ('PRAGMA journal_mode=wal; PRAGMA synchronous=full;'
+              'CREATE TABLE IF NOT EXISTS t(x);' + 'INSERT INTO t VALUES (1);' * 2000).encode()
+    begin = time.monotonic()
+    for i in range(rounds):
+        writers = [subprocess.Popen(['sqlite3', database], stdin=subprocess.PIPE,
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                   for _ in range(2)]
+        for w in writers:
+            w.stdin.write(script)
+            w.stdin.close()
+        time.sleep(0.002 * (i % 5))
+        for w in writers:
+            w.kill()
+            w.wait()
+        p = subprocess.run(['sqlite3', database, 'PRAGMA integrity_check'], capture_output=True,
+                           text=True, check=False)
+        if p.stdout.strip() != 'ok':
+            raise Wrong(f'a loop of our own: {p.stdout} {p.stderr}')
+    return rounds / (time.monotonic() - begin)
+
+
+def kills(bench):
+    """Real kills. A round starts processes, kills them, opens what is there and checks it."""
+    bench.say('kill rounds')
+    command = [os.path.abspath(os.path.join(bench.build, 'plugpull')), 'kill', '--json', '-',
+               '--timing', '-q', '--budget', f'{KILL_ROUNDS}r', os.path.join(HERE, 'kill.sql')]
+    environment = dict(os.environ, TMPDIR=bench.tmpfs)
+    p = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    try:
+        case, = json.loads(p.stdout)['cases']
+    except ValueError:
+        raise Wrong(f'{" ".join(command)}: {p.stderr.strip()}') from None
+    if case['verdict'] != 'held' or case['rounds'] != KILL_ROUNDS:
+        raise Wrong(f'{case["id"]} {case["verdict"]}, {case["rounds"]} rounds: {case["reason"]}')
+    here = KILL_ROUNDS / case['seconds']
+    bench.say('kill rounds, a loop of one\'s own')
+    own = home_made(bench.tmpfs, HOME_MADE_ROUNDS)
+    bench.row(f'kill rounds on {os.cpu_count()} cores', f'{here:,.0f}/s',
+              f'shells in a loop: {own:,.0f}/s', f'{here / own:.0f} x', '>= 500/s', here >= 500)
+
+
+def recorder(bench):
+    """What being recorded costs a program that writes: WAL, one row or a thousand a transaction."""
+    for folder, where in ((bench.work, 'disk'), (bench.tmpfs, 'memory')):
+        bench.say(f'recorder, {where}')
+        for c in overhead.measure_all(bench.build, folder, RECORDER_ROUNDS, RECORDER_TRANSACTIONS):
+            bench.row(f'recorded {c.program}, {c.mode.upper()}, {c.rows} row{"s"[:c.rows > 1]}, {where}',
+                      f'{c.recorded:,.1f} us a transaction', f'not recorded: {c.plain:,.1f} us',
+                      f'{c.best:.2f} x', '<= 1.10 x', c.best <= 1.10)
+
+
 def machine(bench):
     model = 'unknown processor'
     with open('/proc/cpuinfo', encoding='utf-8') as f:
@@ -245,7 +307,7 @@ def main():
         machine(bench)
         print()
         bench.row('what', 'here', 'other side, or size', 'ratio', 'bar')
-        for measure in recoveries, shell, crash_tests, verdicts, syncs, growth:
+        for measure in recoveries, shell, crash_tests, verdicts, syncs, growth, kills, recorder:
             try:
                 measure(bench)
             except Wrong as e:

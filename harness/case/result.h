@@ -91,8 +91,12 @@ struct case_result {
 	char *states; /* exact decimal string; NULL is null */
 	uint64_t commits;
 	uint64_t lost_acked_max;
+	bool has_sampled; /* --check: states that were shown to the command */
+	uint64_t sampled;
 	bool has_rounds; /* kill: "rounds" instead of crash points' meaning */
 	uint64_t rounds;
+	bool has_program_exit; /* test */
+	int program_exit;      /* of the program: 0..255, or 128 + signal */
 	struct result_not_applicable *not_applicable;
 	size_t not_applicable_count, not_applicable_cap;
 	struct result_violation *violations;
@@ -114,6 +118,8 @@ struct result {
 	struct case_result *cases; /* owned */
 	size_t case_count, case_cap;
 	bool timing;
+	bool has_program_exit; /* test: the program's, as in the cases */
+	int program_exit;
 	bool interrupted; /* ended by SIGINT: known so far */
 	bool hides;	  /* a planted defect: JUnit leaves a violation out */
 };

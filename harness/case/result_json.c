@@ -218,7 +218,7 @@ static int case_object(const struct case_result *c, bool timing, json_t *out, st
 	} counts[] = {
 	    {"crash_points", c->crash_points, true}, {"recoveries", c->recoveries, true},
 	    {"commits", c->commits, true},	     {"lost_acked_max", c->lost_acked_max, true},
-	    {"rounds", c->rounds, c->has_rounds},
+	    {"rounds", c->rounds, c->has_rounds},    {"sampled", c->sampled, c->has_sampled},
 	};
 
 	set(out, "id", text(c->id));
@@ -240,6 +240,8 @@ static int case_object(const struct case_result *c, bool timing, json_t *out, st
 		set(out, "mutants", mutants(c));
 		set(out, "score", score(case_result_score(c)));
 	}
+	if (c->has_program_exit)
+		set(out, "program_exit", json_integer(c->program_exit));
 	if (c->note_count > 0)
 		set(out, "notes", notes(c));
 	if (timing)
@@ -271,6 +273,8 @@ int result_json(const struct result *r, char **ret_text, size_t *ret_size, struc
 	set(root, "cases", cases);
 	if (result_mutated(r))
 		set(root, "score", score(result_score(r)));
+	if (r->has_program_exit)
+		set(root, "program_exit", json_integer(r->program_exit));
 	if (r->interrupted)
 		set(root, "interrupted", json_true());
 	rc = set_count(root, "seed", r->seed, err);

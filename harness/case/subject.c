@@ -10,10 +10,13 @@
  *   schema_versions                  array of integers
  *   attached, pragmas, invariants,   array of objects; their keys are in the table. Pragmas are no
  *   batches, orders, model_params    object of their own because their order has a meaning
- *   ack_lock                         boolean
+ *   ack_lock                         boolean: promises come from the lock protocol
+ *   ack                              "output" or "mark", with ack_lock false; left out where
+ *                                    promises come from locks or are exact
  *   model_defined                    true; left out where the model is a preset
  *   unsynced_recovery                true; left out where that defect is not planted
  *   defect                           its name; left out where none is planted
+ *   check                            string; left out where there is no such command
  *   seed                             string of decimal digits: JSON readers agree on 63 bits only
  * A string that is not UTF-8 (a path may hold any byte) is {"bytes": "<hex>"}; nothing is lost, and
  * each string has exactly one form.
@@ -36,6 +39,8 @@
 #include <string.h>
 
 #define DATABASE_FOLDER "/db/"
+#define ACK_OUTPUT	"output"
+#define ACK_MARK	"mark"
 
 enum {
 	LIST_MAX = 1024, /* items of each list but `open` */
@@ -184,6 +189,7 @@ void subject_free(struct subject *s)
 	for (size_t i = 0; i < STRINGS; i++)
 		free(pointer_get(s, strings[i].offset));
 	free(s->defect);
+	free(s->check);
 	free(s);
 }
 
@@ -212,6 +218,14 @@ static void list_copy(struct subject *s, const char *key, const void *items, siz
 	}
 }
 
+void subject_add_invariants(struct subject *s, const struct scenario *from)
+{
+	for (size_t i = 0; i < from->open.count; i++)
+		list_copy(s, "open", &from->open.items[i].sql, 1);
+	list_copy(s, "loads", from->loads, from->load_count);
+	list_copy(s, "invariants", from->invariants, from->invariant_count);
+}
+
 struct subject *subject_from_scenario(const struct scenario *s, const struct case_spec *spec,
 				      uint64_t seed)
 {
@@ -234,10 +248,7 @@ struct subject *subject_from_scenario(const struct scenario *s, const struct cas
 	}
 	list_copy(to, "pragmas", spec->config.items, spec->config.count);
 	list_copy(to, "model_params", spec->model_params.items, spec->model_params.count);
-	for (size_t i = 0; i < s->open.count; i++)
-		list_copy(to, "open", &s->open.items[i].sql, 1);
-	list_copy(to, "loads", s->loads, s->load_count);
-	list_copy(to, "invariants", s->invariants, s->invariant_count);
+	subject_add_invariants(to, s);
 	list_copy(to, "batches", s->batches, s->batch_count);
 	list_copy(to, "orders", s->orders, s->order_count);
 	list_copy(to, "schema_versions", s->schema_versions, s->schema_version_count);
@@ -327,13 +338,18 @@ json_t *subject_to_json(const struct subject *s)
 		}
 		set(object, lists[i].key, array);
 	}
-	set(object, "ack_lock", json_boolean(s->ack_lock));
+	set(object, "ack_lock", json_boolean(s->ack == HISTORY_ACK_LOCK));
+	if (s->ack == HISTORY_ACK_OUTPUT || s->ack == HISTORY_ACK_MARK)
+		set(object, "ack",
+		    json_string(s->ack == HISTORY_ACK_OUTPUT ? ACK_OUTPUT : ACK_MARK));
 	if (s->model_defined)
 		set(object, "model_defined", json_true());
 	if (s->unsynced_recovery)
 		set(object, "unsynced_recovery", json_true());
 	if (s->defect != NULL)
 		set(object, "defect", string_to_json(s->defect));
+	if (s->check != NULL)
+		set(object, "check", string_to_json(s->check));
 	(void)snprintf(seed, sizeof seed, "%" PRIu64, s->seed);
 	set(object, "seed", json_string(seed));
 	return object;
@@ -477,6 +493,26 @@ static int seed_from_json(const json_t *json, uint64_t *ret_seed, struct err *er
 	return 0;
 }
 
+/* Two keys, because programs of before the second one read the first. */
+static int ack_from_json(const json_t *json, enum history_ack *ret_ack, struct err *err)
+{
+	const json_t *lock = json_object_get(json, "ack_lock");
+	const json_t *ack = json_object_get(json, "ack");
+	const char *word = json_string_value(ack);
+
+	if (!json_is_boolean(lock))
+		return err_set(err, ERR_INPUT, "'ack_lock': true or false is expected");
+	if (ack == NULL) {
+		*ret_ack = json_is_true(lock) ? HISTORY_ACK_LOCK : HISTORY_ACK_EXACT;
+		return 0;
+	}
+	if (json_is_true(lock) || word == NULL ||
+	    (strcmp(word, ACK_OUTPUT) != 0 && strcmp(word, ACK_MARK) != 0))
+		return err_set(err, ERR_INPUT, "'ack': 'output' or 'mark' is expected, or nothing");
+	*ret_ack = strcmp(word, ACK_OUTPUT) == 0 ? HISTORY_ACK_OUTPUT : HISTORY_ACK_MARK;
+	return 0;
+}
+
 static int check_path(const char *path, const char *what, struct err *err)
 {
 	if (path[0] != '/' || strlen(path) > TRACE_NAME_MAX)
@@ -506,10 +542,11 @@ static int strings_from_json(const json_t *json, struct subject *s, struct err *
 int subject_from_json(const json_t *json, struct subject **ret_subject, struct err *err)
 {
 	struct subject *s = subject_create();
-	const json_t *ack_lock = json_object_get(json, "ack_lock");
+	const json_t *ack = json_object_get(json, "ack");
 	const json_t *defined = json_object_get(json, "model_defined");
 	const json_t *unsynced = json_object_get(json, "unsynced_recovery");
 	const json_t *defect = json_object_get(json, "defect");
+	const json_t *check = json_object_get(json, "check");
 	int rc = 0;
 
 	if (!json_is_object(json)) {
@@ -525,13 +562,10 @@ int subject_from_json(const json_t *json, struct subject **ret_subject, struct e
 		rc = check_path(s->database, "database", err);
 	for (size_t i = 0; rc == 0 && i < s->attached_count; i++)
 		rc = check_path(s->attached[i].file, "attached", err);
+	if (rc == 0)
+		rc = ack_from_json(json, &s->ack, err);
 	if (rc != 0)
 		goto out;
-	if (!json_is_boolean(ack_lock)) {
-		rc = err_set(err, ERR_INPUT, "'ack_lock': true or false is expected");
-		goto out;
-	}
-	s->ack_lock = json_is_true(ack_lock);
 	if ((defined != NULL && !json_is_true(defined)) ||
 	    (unsynced != NULL && !json_is_true(unsynced))) {
 		rc = err_set(err, ERR_INPUT,
@@ -547,8 +581,17 @@ int subject_from_json(const json_t *json, struct subject **ret_subject, struct e
 		if (rc != 0)
 			goto out;
 	}
-	if (json_object_size(json) !=
-	    STRINGS + LISTS + 2u + (defined != NULL) + (unsynced != NULL) + (defect != NULL)) {
+	if (check != NULL) {
+		rc = string_from_json(check, &s->check, err);
+		if (rc == 0 && s->check[0] == '\0')
+			rc = err_set(err, ERR_INPUT, "it is empty");
+		if (rc != 0) {
+			(void)err_context(err, "'check'");
+			goto out;
+		}
+	}
+	if (json_object_size(json) != STRINGS + LISTS + 2u + (ack != NULL) + (defined != NULL) +
+					  (unsynced != NULL) + (defect != NULL) + (check != NULL)) {
 		rc = err_set(err, ERR_INPUT, "an unknown key");
 		goto out;
 	}

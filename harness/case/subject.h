@@ -10,6 +10,7 @@
 
 #include "faultinject/base/err.h"
 #include "faultinject/model.h"
+#include "harness/judge/history.h"
 #include "harness/scenario/scenario.h"
 
 #include <jansson.h>
@@ -33,14 +34,15 @@ struct subject {
 	size_t order_count, order_cap;
 	int64_t *schema_versions;
 	size_t schema_version_count, schema_version_cap;
-	bool ack_lock;	    /* promises come from the lock protocol, not from OP_ACK */
-	char *model;	    /* preset, or the name of a model of the user's own */
+	enum history_ack ack; /* whose promises count */
+	char *model;	      /* preset, or the name of a model of the user's own */
 	bool model_defined; /* the latter: strict-posix, changed by all that stands in model_params
 			     */
 	struct kv_list model_params;
 	bool unsynced_recovery; /* a planted defect (plant.h); shows when recovery is interrupted */
 	/* Another one, by name, in recovery or in the harness (plant_in_run()); NULL: none. */
 	char *defect;
+	char *check; /* a command that looks at crash states (check_command.h); NULL: none */
 	uint64_t seed;
 };
 
@@ -50,6 +52,9 @@ void subject_free(struct subject *s); /* accepts NULL */
 /* The subject of a scenario's case; database paths as the driver lays them out. */
 struct subject *subject_from_scenario(const struct scenario *s, const struct case_spec *spec,
 				      uint64_t seed);
+
+/* Adds what a file of invariants holds (scenario_load_invariants()). */
+void subject_add_invariants(struct subject *s, const struct scenario *from);
 
 /* What SQL calls a database file: "main" for number 0, then the names of the attached ones.
  * Borrowed from the subject. */

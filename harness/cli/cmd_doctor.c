@@ -7,6 +7,7 @@
 #include "faultinject/base/buf.h"
 #include "faultinject/vfs.h"
 #include "harness/drive/kill.h"
+#include "harness/drive/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -93,6 +94,34 @@ static bool check_faketime(void)
 	return good;
 }
 
+/* Does a program that is started here have the recorder in it? */
+static bool check_recorder(void)
+{
+	static char shell[] = "/bin/sh", option[] = "-c", nothing[] = ":";
+	char *argv[] = {shell, option, nothing, NULL};
+	struct program_options o = {.argv = argv, .output = STDOUT_FILENO};
+	struct program_run run = {0};
+	struct err err = ERR_INIT;
+	int rc = program_run(&o, &run, &err);
+	bool good = rc == 0 && run.report.program_count > 0;
+
+	(void)report(good, "recorder (LD_PRELOAD)",
+		     good      ? "sees into programs"
+		     : rc != 0 ? err.message
+			       : "is not loaded; `test` and `record` do not work");
+	program_run_release(&run);
+	return good;
+}
+
+static bool check_strace(void)
+{
+	bool good =
+	    access("/usr/bin/strace", X_OK) == 0 || access("/usr/local/bin/strace", X_OK) == 0;
+
+	return report(good, "strace",
+		      good ? "installed" : "statically linked programs cannot be recorded");
+}
+
 int cmd_doctor(const struct options *options)
 {
 	bool good = true;
@@ -104,6 +133,8 @@ int cmd_doctor(const struct options *options)
 	good &= check_temporary();
 	good &= check_kill();
 	good &= check_faketime();
+	good &= check_recorder();
+	good &= check_strace();
 	puts(good ? "this machine can run everything" : "not everything can run here");
 	return good ? 0 : 1;
 }

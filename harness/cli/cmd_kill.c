@@ -2,15 +2,20 @@
  * `plugpull kill`: runs scenarios as real processes on real files, kills them, reopens, checks. See
  * harness/drive/kill.h for what is killed when.
  *
+ * The disk model of --model is that of the power cuts alone.
+ *
  * A case stands under the name "kill" where `run` has a disk model: no disk is simulated, so
  * @models does not multiply the cases, and conditions on a model do not hold.
  */
 #include "harness/cli/command.h"
+#include "harness/cli/kill_program.h"
 #include "harness/cli/load.h"
 
 #include "faultinject/base/buf.h"
 #include "harness/drive/gate.h"
 #include "harness/drive/kill.h"
+#include "harness/drive/kill_resume.h"
+#include "harness/drive/workers.h"
 #include "reports/report_dir.h"
 
 #include <inttypes.h>
@@ -20,8 +25,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PROGRESS_INTERVAL_NS = 100 * 1000 * 1000 };
-#define PLAIN_INTERVAL_NS 30000000000u
+enum {
+	PROGRESS_INTERVAL_NS = 100 * 1000 * 1000,
+	/* Most of a round is waiting. */
+	KILL_LANES_PER_PROCESSOR = 2,
+};
+#define PLAIN_INTERVAL_NS    30000000000u
+#define POWER_MODEL_STANDARD "strict-posix"
 
 struct run {
 	const struct options *options;
@@ -46,12 +56,54 @@ static int load_all(struct run *run, struct err *err)
 	struct scenario_vocabulary vocabulary = *cli_vocabulary();
 
 	vocabulary.model = knows_model;
+	vocabulary.kills = true;
 	return loaded_list_load(run->options, models, 1, &vocabulary, &run->loaded, err);
 }
 
 static void release_all(struct run *run)
 {
 	loaded_list_release(&run->loaded);
+}
+
+/* The disk of the power cuts. A scenario that is not made for the standard one says nothing about
+ * it: then the first that it is made for. */
+static const char *power_model(const struct options *o, const struct scenario *s)
+{
+	if (o->model_count > 0)
+		return o->models[0];
+	for (size_t i = 0; i < s->model_count; i++)
+		if (strcmp(s->models[i], POWER_MODEL_STANDARD) == 0)
+			return POWER_MODEL_STANDARD;
+	return s->model_count > 0 ? s->models[0] : POWER_MODEL_STANDARD;
+}
+
+/* The same case under the model of the power cuts: what the scenario requires after one. */
+static int find_power(const struct run *run, const struct loaded *l, const char *id,
+		      struct case_list *ret, const struct case_spec **ret_spec, struct err *err)
+{
+	const char *model = power_model(run->options, l->scenario);
+	struct scenario_vocabulary vocabulary = *cli_vocabulary();
+	struct case_options options = {
+	    .models = &model,
+	    .model_count = 1,
+	    .set = run->options->set.count > 0 ? &run->options->set : NULL,
+	    .require = run->options->has_require ? &run->options->require : NULL,
+	    .default_require = GRADE_DURABLE,
+	};
+	int rc;
+
+	vocabulary.kills = true;
+	rc = scenario_cases(l->scenario, l->name, &vocabulary, &options, ret, err);
+	/* "name@kill[...]" and "name@model[...]" are the same but for the model. */
+	const char *settings = strchr(strrchr(id, '@'), '[');
+
+	for (size_t i = 0; i < ret->count && rc == 0; i++) {
+		const char *other = strchr(strrchr(ret->items[i].id, '@'), '[');
+
+		if (strcmp(settings == NULL ? "" : settings, other == NULL ? "" : other) == 0)
+			*ret_spec = &ret->items[i];
+	}
+	return rc;
 }
 
 /* ---- progress ---- */
@@ -95,6 +147,12 @@ static void describe(struct case_result *c, const struct loaded *l, const struct
 		kv_set(&c->config, key, spec->workload_params.items[i].value);
 		free(key);
 	}
+	for (size_t i = 0; i < spec->kill_params.count; i++) {
+		char *key = xasprintf("kill.%s", spec->kill_params.items[i].key);
+
+		kv_set(&c->config, key, spec->kill_params.items[i].value);
+		free(key);
+	}
 }
 
 /* A budget in seconds is for all cases: each gets its share of what is left. */
@@ -112,9 +170,15 @@ static int run_case(struct run *run, const struct loaded *l, const struct case_s
 		    struct err *err)
 {
 	struct case_result *c = result_add(&run->result);
+	struct case_list power = {0};
 
 	describe(c, l, spec);
-	int rc = kill_case(l->scenario, spec, &run->kill, c, err);
+	run->kill.power = NULL;
+	int rc = find_power(run, l, spec->id, &power, &run->kill.power, err);
+
+	if (rc == 0)
+		rc = kill_case(l->scenario, spec, &run->kill, c, err);
+	case_list_release(&power);
 
 	if (rc != 0 && run->options->keep_going) {
 		c->verdict = CASE_ERROR;
@@ -161,6 +225,7 @@ static void set_options(struct run *run, const struct options *o, const char *fa
 	    .show_data = o->show_data,
 	    .require = o->has_require ? &o->require : NULL,
 	    .faketime = faketime,
+	    .jobs = o->jobs != 0 ? o->jobs : KILL_LANES_PER_PROCESSOR * workers_standard(),
 	    .stop = cli_interrupted,
 	    .progress = show_progress,
 	    .ctx = run,
@@ -169,7 +234,18 @@ static void set_options(struct run *run, const struct options *o, const char *fa
 		run->deadline_ns = gate_now_ns() + o->budget_seconds * 1000000000u;
 }
 
-int cmd_kill(const struct options *options)
+static int open_resume(struct run *run, const char *path, struct err *err)
+{
+	uint64_t torn = 0;
+	int rc = kill_resume_open(path, &run->kill.resume, &torn, err);
+
+	if (rc == 0 && torn > 0 && !run->options->quiet)
+		fprintf(stderr, "plugpull: %s: cut %" PRIu64 " bytes that were no whole record\n",
+			path, torn);
+	return rc;
+}
+
+static int kill_scenarios(const struct options *options)
 {
 	struct run run = {.options = options};
 	struct err err = ERR_INIT;
@@ -185,21 +261,37 @@ int cmd_kill(const struct options *options)
 	run.progress_ns = gate_now_ns();
 	set_options(&run, options, faketime);
 
-	int rc = load_all(&run, &err);
+	int rc = 0;
 
+	if (options->model_count > 1)
+		rc = err_set(&err, ERR_USAGE, "option --model: `kill` takes one, for power cuts");
+	if (rc == 0)
+		rc = load_all(&run, &err);
 	if (rc == 0 && options->list) {
 		loaded_list_print(&run.loaded);
 		goto out;
 	}
 	if (rc == 0 && options->report != NULL)
 		rc = report_dir_check(options->report, &err);
+	if (rc == 0 && options->resume != NULL)
+		rc = open_resume(&run, options->resume, &err);
 	if (rc == 0)
 		rc = run_all(&run, &err);
 	clear_progress(&run);
 	code = rc != 0 ? cli_fail(&err) : cli_finish(options, &run.result, NULL);
 out:
+	kill_resume_close(run.kill.resume);
 	release_all(&run);
 	result_release(&run.result);
 	free(faketime);
 	return code;
+}
+
+int cmd_kill(const struct options *options)
+{
+	struct err err = ERR_INIT;
+
+	if (cli_check_kill(options, &err) != 0)
+		return cli_fail(&err);
+	return options->program != NULL ? cli_kill_program(options) : kill_scenarios(options);
 }

@@ -8,6 +8,7 @@
 #include "faultinject/vfs.h"
 #include "harness/case/case_file.h"
 #include "harness/case/version.h"
+#include "harness/drive/check_gate.h"
 #include "harness/drive/gate.h"
 #include "reports/terminal.h"
 
@@ -16,11 +17,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A case file can name extensions to load, that is, code to run. One that was made here may; a
- * stranger's may not. */
+/* A case file can name extensions to load and a command of --check, that is, code to run. One that
+ * was made here may; a stranger's may not. */
 static int check_loads(const char *argument, const struct case_file *c, struct err *err)
 {
-	if (c->subject->load_count == 0 || strncmp(argument, "pp1-", 4) == 0)
+	if (strncmp(argument, "pp1-", 4) == 0)
+		return 0;
+	if (c->subject->check != NULL && check_is_oracle(c->finding.oracle))
+		return err_set(err, ERR_INPUT,
+			       "%s: the case runs the command '%s'; if you trust it, put the file "
+			       "below %s and replay it by its token",
+			       argument, c->subject->check, CASES_DIRECTORY);
+	if (c->subject->load_count == 0)
 		return 0;
 	return err_set(err, ERR_INPUT,
 		       "%s: the case loads the extension '%s' into this process; if you trust it, "
@@ -108,11 +116,13 @@ static void keep_decision(void *ctx, const char *question, uint32_t answer, uint
 		buf_printf(&d->text, "number %u of %u, newest first\n", answer + 1, n);
 }
 
-static void print_decisions(const struct options *o, struct decisions *d)
+static void print_decisions(const struct options *o, const struct case_file *c, struct decisions *d)
 {
 	if (o->quiet || (o->json != NULL && strcmp(o->json, "-") == 0) || d->text.size == 0)
 		return;
-	printf("what the disk kept, as recovery asked for it:\n%s", buf_str(&d->text));
+	printf("what the disk kept, as %s asked for it:\n%s",
+	       check_is_oracle(c->finding.oracle) ? "the reader of all files" : "recovery",
+	       buf_str(&d->text));
 }
 
 int cmd_replay(const struct options *options)
@@ -145,7 +155,7 @@ int cmd_replay(const struct options *options)
 		return cli_fail(&err);
 	}
 	print_crash(options, c);
-	print_decisions(options, &decisions);
+	print_decisions(options, c, &decisions);
 	buf_release(&decisions.text);
 
 	result_init(&result, "replay", c->subject->seed);

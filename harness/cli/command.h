@@ -16,6 +16,8 @@
 #define SQLITE_TEXT_MIN	  "3.7.8"
 
 int cmd_run(const struct options *options);
+int cmd_test(const struct options *options);
+int cmd_record(const struct options *options);
 int cmd_explore(const struct options *options);
 int cmd_replay(const struct options *options);
 int cmd_trace(const struct options *options);

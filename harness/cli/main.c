@@ -150,6 +150,10 @@ static int dispatch(const struct options *options)
 	switch (options->command) {
 	case COMMAND_RUN:
 		return cmd_run(options);
+	case COMMAND_TEST:
+		return cmd_test(options);
+	case COMMAND_RECORD:
+		return cmd_record(options);
 	case COMMAND_REPLAY:
 		return cmd_replay(options);
 	case COMMAND_EXPLORE:

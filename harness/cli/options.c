@@ -179,12 +179,40 @@ static int parse_jobs(struct options *o, const char *text, struct err *err)
 	return 0;
 }
 
+static int parse_timeout(struct options *o, const char *text, struct err *err)
+{
+	size_t n = strlen(text);
+
+	if (n == 0 || text[n - 1] != 's' ||
+	    !parse_number(text, n - 1, 1, OPTIONS_BUDGET_SECONDS_MAX, &o->timeout_seconds))
+		return err_set(err, ERR_USAGE,
+			       "option --timeout: '%s' is not a number of seconds such as 60s (at "
+			       "most %ds)",
+			       quote(text).text, OPTIONS_BUDGET_SECONDS_MAX);
+	return 0;
+}
+
 static int parse_depth(struct options *o, const char *text, struct err *err)
 {
 	if (strcmp(text, "1") != 0 && strcmp(text, "2") != 0)
 		return err_set(err, ERR_USAGE, "option --depth: '%s' is neither 1 nor 2",
 			       quote(text).text);
 	o->depth = text[0] == '2' ? 2 : 1;
+	return 0;
+}
+
+static int parse_ack(struct options *o, const char *text, struct err *err)
+{
+	if (strcmp(text, "lock") == 0)
+		o->ack = HISTORY_ACK_LOCK;
+	else if (strcmp(text, "output") == 0)
+		o->ack = HISTORY_ACK_OUTPUT;
+	else if (strcmp(text, "mark") == 0)
+		o->ack = HISTORY_ACK_MARK;
+	else
+		return err_set(err, ERR_USAGE, "option --ack: '%s' is not lock, output or mark",
+			       quote(text).text);
+	o->has_ack = true;
 	return 0;
 }
 
@@ -266,6 +294,22 @@ static int apply(struct options *o, enum option_id id, const char *value, struct
 		return 0;
 	case OPTION_DEPTH:
 		return parse_depth(o, value, err);
+	case OPTION_ACK:
+		return parse_ack(o, value, err);
+	case OPTION_CHECK:
+		o->check = value;
+		return 0;
+	case OPTION_INVARIANT:
+		o->invariant = value;
+		return 0;
+	case OPTION_STRACE:
+		o->strace = value;
+		return 0;
+	case OPTION_OUTPUT:
+		o->output = value;
+		return 0;
+	case OPTION_TIMEOUT:
+		return parse_timeout(o, value, err);
 	case OPTION_SHOW_DATA:
 		o->show_data = true;
 		return 0;
@@ -364,7 +408,17 @@ static int check_arguments(const struct options *o, struct err *err)
 
 	const struct command_info *command = options_command(o->command);
 
-	if (o->arg_count < command->arg_min)
+	if (command->program && o->program == NULL && o->arg_count < command->arg_min)
+		return err_set(err, ERR_USAGE, "`%s` needs %s", command->name, command->arg_name);
+	if (command->program && command->arg_max == 0 && o->program == NULL)
+		return err_set(err, ERR_USAGE, "`%s` needs the program behind --, such as -- ./app",
+			       command->name);
+	if (o->program != NULL && o->program[0] == NULL)
+		return err_set(err, ERR_USAGE, "`%s`: nothing stands behind --", command->name);
+	if (o->program != NULL && o->arg_count > 0)
+		return err_set(err, ERR_USAGE, "`%s` has no use for '%s' beside a program",
+			       command->name, quote(o->args[0]).text);
+	if (o->program == NULL && o->arg_count < command->arg_min)
 		return err_set(err, ERR_USAGE, "`%s` needs %s", command->name, command->arg_name);
 	if (o->arg_count > command->arg_max)
 		return err_set(err, ERR_USAGE, "`%s` has no use for '%s'", command->name,
@@ -388,6 +442,8 @@ static int parse_option(int argc, char **argv, const char *shorts, const struct 
 	if (value == '?' || value == ':') {
 		char name[2] = {(char)optopt, '\0'};
 
+		if (value == ':')
+			return err_set(err, ERR_USAGE, "option -%s needs a value", name);
 		return err_set(err, ERR_USAGE, "unknown option -%s", quote(name).text);
 	}
 	if (value >= LONG_VALUE)
@@ -400,7 +456,9 @@ static int parse_option(int argc, char **argv, const char *shorts, const struct 
 			continue;
 		int rc = check_applies(option, o->command, as, err);
 
-		return rc != 0 ? rc : apply(o, (enum option_id)i, NULL, err);
+		if (rc != 0)
+			return rc;
+		return apply(o, (enum option_id)i, option->argument == NULL ? NULL : optarg, err);
 	}
 	ASSERT_OP(value, ==, LONG_VALUE); /* getopt_long knows only what the table has */
 	return ERR_HARNESS;
@@ -409,9 +467,12 @@ static int parse_option(int argc, char **argv, const char *shorts, const struct 
 int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 {
 	struct option longs[OPTION_END + 1];
-	char shorts[OPTION_END + 3] = "+:";
+	char shorts[2 * OPTION_END + 3] = "+:";
 	size_t short_count = strlen(shorts);
-	struct options o = {.command = COMMAND_NONE, .seed = 1, .depth = 1};
+	struct options o = {.command = COMMAND_NONE,
+			    .seed = 1,
+			    .depth = 1,
+			    .timeout_seconds = OPTIONS_TIMEOUT_STANDARD};
 	bool options_ended = false;
 	int rc = 0;
 
@@ -419,13 +480,13 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 	for (unsigned i = 0; i < OPTION_END; i++) {
 		const struct option_info *option = options_option((enum option_id)i);
 
-		/* A short option with an argument would need more of the messages above. */
-		ASSERT(option->short_name == 0 || option->argument == NULL);
 		longs[i].name = option->name;
 		longs[i].has_arg = option->argument == NULL ? no_argument : required_argument;
 		longs[i].val = LONG_VALUE + (int)i;
 		if (option->short_name != 0)
 			shorts[short_count++] = option->short_name;
+		if (option->short_name != 0 && option->argument != NULL)
+			shorts[short_count++] = ':';
 	}
 	shorts[short_count] = '\0';
 	o.args = xcalloc((size_t)argc + 1, sizeof *o.args);
@@ -441,6 +502,10 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 		if (!options_ended && strcmp(element, "--") == 0) {
 			options_ended = true;
 			optind++;
+			if (o.command != COMMAND_NONE && options_command(o.command)->program) {
+				o.program = argv + optind;
+				break;
+			}
 		} else if (options_ended || element[0] != '-' || element[1] == '\0') {
 			if (o.command == COMMAND_NONE)
 				rc = find_command(element, &o.command, err);

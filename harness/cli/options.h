@@ -9,6 +9,7 @@
 #define CLI_OPTIONS_H
 
 #include "faultinject/base/err.h"
+#include "harness/judge/history.h"
 #include "harness/judge/verdict.h"
 #include "harness/scenario/scenario.h"
 
@@ -22,13 +23,16 @@ enum {
 	OPTIONS_BUDGET_SECONDS_MAX = 1000000000,
 	OPTIONS_MODELS_MAX = 64, /* of one --model */
 	OPTIONS_JOBS_MAX = 255,
-	OPTIONS_HELP_WIDTH = 80, /* columns that --help keeps within */
+	OPTIONS_TIMEOUT_STANDARD = 300, /* seconds */
+	OPTIONS_HELP_WIDTH = 80,	/* columns that --help keeps within */
 };
 
 /* In the order that --help shows them: the everyday ones first. */
 enum command_id {
 	COMMAND_RUN,
+	COMMAND_TEST,
 	COMMAND_REPLAY,
+	COMMAND_RECORD,
 	COMMAND_EXPLORE,
 	COMMAND_TRACE,
 	COMMAND_KILL,
@@ -56,6 +60,12 @@ enum option_id {
 	OPTION_JOBS,
 	OPTION_RESUME,
 	OPTION_REPRESENTATIVE,
+	OPTION_ACK,
+	OPTION_INVARIANT,
+	OPTION_CHECK,
+	OPTION_STRACE,
+	OPTION_OUTPUT,
+	OPTION_TIMEOUT,
 	OPTION_SHOW_DATA,
 	OPTION_TIMING,
 	OPTION_QUIET,
@@ -76,6 +86,9 @@ struct options {
 
 	const char **args; /* owned array: what is no option, in order */
 	size_t arg_count;
+	/* What follows "--" for the commands that run a program: part of argv, ends with NULL. NULL
+	 * when there is no "--". */
+	char **program;
 
 	const char *json;   /* --json: "-" is stdout; NULL when not given */
 	const char *report; /* --report */
@@ -93,15 +106,22 @@ struct options {
 	bool list;			   /* --list */
 	uint32_t shard_index, shard_count; /* --shard: 1-based; 0/0 when not given */
 	const char *sqlite;		   /* --sqlite */
-	bool keep_going;       /* --keep-going: go on after a case that ended in error */
-	unsigned depth;	       /* --depth; 1 or 2 */
-	unsigned jobs;	       /* --jobs; 0 when not given: as many as there are processors */
-	const char *resume;    /* --resume */
-	bool representative;   /* --representative */
-	bool show_data;	       /* --show-data */
-	bool timing;	       /* --timing */
-	bool quiet, verbose;   /* -q, -v; never both */
-	enum color_mode color; /* --color */
+	bool keep_going;      /* --keep-going: go on after a case that ended in error */
+	unsigned depth;	      /* --depth; 1 or 2 */
+	unsigned jobs;	      /* --jobs; 0 when not given: as many as there are processors */
+	const char *resume;   /* --resume */
+	bool representative;  /* --representative */
+	enum history_ack ack; /* --ack; lock, output or mark */
+	bool has_ack;
+	const char *check;	  /* --check */
+	const char *invariant;	  /* --invariant */
+	const char *strace;	  /* --strace */
+	const char *output;	  /* --output */
+	uint64_t timeout_seconds; /* --timeout; OPTIONS_TIMEOUT_STANDARD when not given */
+	bool show_data;		  /* --show-data */
+	bool timing;		  /* --timing */
+	bool quiet, verbose;	  /* -q, -v; never both */
+	enum color_mode color;	  /* --color */
 };
 
 /* Parses argv[1..]. With --help or --version the arguments are not counted. ERR_USAGE with one line
@@ -123,7 +143,8 @@ struct command_info {
 	const char *about;   /* for its own page: paragraphs, line breaks mean nothing but "\n\n" */
 	const char *examples; /* a line each; "# " begins an explanation */
 	bool everyday;
-	size_t arg_min, arg_max; /* SIZE_MAX: any number */
+	bool program;		 /* runs a program: "-- CMD..." */
+	size_t arg_min, arg_max; /* SIZE_MAX: any number; not counting "-- CMD..." */
 	const char *arg_name;	 /* for messages: "PATH" */
 };
 

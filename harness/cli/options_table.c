@@ -6,13 +6,16 @@
 
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
+#include "faultinject/record/strace.h"
 
 #include <string.h>
 
 #define BIT(command) (1u << (command))
 #define CASES	     (BIT(COMMAND_RUN) | BIT(COMMAND_KILL) | BIT(COMMAND_MATRIX) | BIT(COMMAND_MUTATE))
-#define RUNS	     (CASES | BIT(COMMAND_EXPLORE))
-#define EXPLORES     (BIT(COMMAND_RUN) | BIT(COMMAND_EXPLORE) | BIT(COMMAND_MATRIX))
+#define EXPLORES_ONE (BIT(COMMAND_TEST) | BIT(COMMAND_EXPLORE))
+#define RUNS	     (CASES | EXPLORES_ONE)
+#define EXPLORES     (BIT(COMMAND_RUN) | BIT(COMMAND_MATRIX) | EXPLORES_ONE)
+#define PROGRAMS     (BIT(COMMAND_TEST) | BIT(COMMAND_RECORD))
 #define RESULTS	     (RUNS | BIT(COMMAND_REPLAY))
 #define ALL	     (BIT(COMMAND_NONE) - 1u)
 
@@ -28,7 +31,20 @@ static const struct command_info commands[] = {
      "plugpull run bank.sql --set synchronous=normal --require consistent\n"
      "# the second of four machines\n"
      "plugpull run scenarios/ --shard 2/4 --json part2.json\n",
-     true, 1, SIZE_MAX, "PATH"},
+     true, false, 1, SIZE_MAX, "PATH"},
+    {COMMAND_TEST, "test", "[options] -- CMD...", "what would a power loss cost this program?",
+     "Runs a program as it is, records what it does to its SQLite databases, and covers every "
+     "state that a power loss could have left at any moment. No configuration: the databases are "
+     "those that the program opens, and the recorded run itself tells the legal states.\n\n"
+     "A commit counts as promised when SQLite lets go of its write lock. The program's output goes "
+     "to stderr. Unless --require says otherwise the program has to be `consistent`.\n\n"
+     "The program is watched through LD_PRELOAD. For one that is statically linked, or setuid, "
+     "see `plugpull trace --help`.",
+     "# a verdict about a program that we have never seen\n"
+     "plugpull test -- python3 app.py\n"
+     "# it must keep every commit, on an ext4 disk\n"
+     "plugpull test --require durable --model ext4-ordered -- ./app --port 8080\n",
+     true, true, 0, 0, "-- CMD"},
     {COMMAND_REPLAY, "replay", "[options] CASE", "show one failing state again",
      "Builds the crash state of a violation once more and recovers from it. CASE is the token that "
      "a report names, or a .ppcase file, which holds everything needed on any machine.",
@@ -36,7 +52,16 @@ static const struct command_info commands[] = {
      "plugpull replay pp1-3f2a9c\n"
      "# a case file out of somebody else's report\n"
      "plugpull replay out/cases/pp1-3f2a9c.ppcase --verbose\n",
-     true, 1, 1, "CASE"},
+     true, false, 1, 1, "CASE"},
+    {COMMAND_RECORD, "record", "-o TRACE -- CMD...", "record what a program does to its databases",
+     "Runs a program as it is and writes what it did to its SQLite databases into a trace, for "
+     "`explore`. It ends with 0 when a trace was written, whatever the program's exit status was, "
+     "which it says on stderr.",
+     "# record once, explore as often as you like\n"
+     "plugpull record -o app.trace -- python3 app.py\n"
+     "# a server, for ten seconds\n"
+     "plugpull record -o app.trace --timeout 10s -- ./server\n",
+     false, true, 0, 0, "-- CMD"},
     {COMMAND_EXPLORE, "explore", "[options] TRACE", "cover every power-loss state of a trace",
      "Does what `run` does, for a workload that was recorded before.\n\n"
      "TRACE is a trace file, or a case file or token, whose trace is then explored again. "
@@ -46,23 +71,43 @@ static const struct command_info commands[] = {
      "plugpull explore app.trace\n"
      "# on another disk, for five seconds at most\n"
      "plugpull explore app.trace --model process-crash --budget 5s\n",
-     false, 1, 1, "TRACE"},
-    {COMMAND_TRACE, "trace", "show|stat TRACE", "print a trace",
+     false, false, 1, 1, "TRACE"},
+    {COMMAND_TRACE, "trace", "show|stat TRACE | import --strace FILE -o TRACE",
+     "print a trace, or make one of strace's output",
      "`show` prints a recorded trace as text, an operation a line. `stat` counts what is in it. A "
-     "torn end is cut at the last whole operation, and said.",
+     "torn end is cut at the last whole operation, and said.\n\n"
+     "`import` makes a trace of what strace wrote about a program: for those that `record` cannot "
+     "see into. It needs the options of strace that stand below; -v as well where the program "
+     "writes to $PLUGPULL_MARK. A database that existed before has to be read by something under "
+     "the same strace, since strace shows no more of it than that.",
      "# every write and sync, in order\n"
      "plugpull trace show app.trace\n"
      "# how many of each\n"
-     "plugpull trace stat app.trace\n",
-     false, 2, 2, "show|stat TRACE"},
-    {COMMAND_KILL, "kill", "[options] PATH", "SIGKILL real writers, reopen, check",
-     "Runs a scenario's clients as real processes on real files, kills them at chosen moments, "
-     "reopens the database and checks it. That samples; only `run` proves.",
-     "# as many rounds as fit into twenty seconds\n"
-     "plugpull kill bank.sql --budget 20s\n"
+     "plugpull trace stat app.trace\n"
+     "# a statically linked program\n" STRACE_COMMAND " \\\n" STRACE_FILTER " \\\n"
+     "-o app.strace ./app\n"
+     "plugpull trace import --strace app.strace -o app.trace\n"
+     "# the same, with a database that is there already\n"
+     "strace ... -o app.strace sh -c 'cksum app.db; exec ./app'\n",
+     false, false, 1, 2, "show|stat TRACE, or import"},
+    {COMMAND_KILL, "kill", "[options] PATH | -- CMD...", "SIGKILL real writers, reopen, check",
+     "Runs a scenario's clients as real processes on real files, with readers and a checkpointer "
+     "beside them, kills them at chosen moments, some of them with a power cut, "
+     "reopens the database and checks it. That samples; only `run` proves.\n\n"
+     "With -- CMD the writer is any program: started, killed, checked and started again, its data "
+     "growing from round to round, with a fresh start every 10 rounds. Two cases: after a kill "
+     "nothing that was promised may be missing; after a power cut at that moment the databases "
+     "have to be `consistent`, as `test` asks.\n\n"
+     "The program works on its own databases, where it keeps them. They are put back as they were "
+     "before the first run, also after Ctrl-C; until then copies are in "
+     "plugpull-kill-originals/, with a script for the case that plugpull itself is killed. Other "
+     "files that the program writes stay as its last run, killed, left them: where that matters, "
+     "use a copy. Nobody else may have the databases open.",
      "# two hundred rounds of another seed\n"
-     "plugpull kill bank.sql --budget 200r --seed 7\n",
-     false, 1, 1, "PATH"},
+     "plugpull kill bank.sql --budget 200r --seed 7\n"
+     "# a program that we have never seen\n"
+     "plugpull kill --budget 200r -- python3 app.py\n",
+     false, true, 1, 1, "PATH, or a program behind --"},
     {COMMAND_MATRIX, "matrix", "[options] PATH...", "what each journal mode keeps, as a table",
      "Runs scenarios with every journal_mode at every level of synchronous, on each disk model, "
      "and "
@@ -78,7 +123,7 @@ static const struct command_info commands[] = {
      "plugpull matrix bank.sql --model strict-posix,xfs,lying-disk --json out.json\n"
      "# the row of one journal mode\n"
      "plugpull matrix bank.sql --set journal_mode=wal\n",
-     false, 1, SIZE_MAX, "PATH"},
+     false, false, 1, SIZE_MAX, "PATH"},
     {COMMAND_MUTATE, "mutate", "[options] PATH...", "does a run notice what it should?",
      "Runs each scenario, then leaves out each sync and directory sync of its recorded trace in "
      "turn, as if the program had forgotten it, and plants each known defect (`plugpull list "
@@ -91,7 +136,7 @@ static const struct command_info commands[] = {
      "plugpull mutate bank.sql\n"
      "# the names of the mutants, for @redundant\n"
      "plugpull mutate bank.sql -v\n",
-     false, 1, SIZE_MAX, "PATH"},
+     false, false, 1, SIZE_MAX, "PATH"},
     {COMMAND_LIST, "list", "scenarios|models|defects [PATH...]", "what there is to choose from",
      "`models` lists the disk models, `defects` the defects that a scenario can plant with `-- "
      "@plant "
@@ -101,7 +146,7 @@ static const struct command_info commands[] = {
      "plugpull list models\n"
      "# what do these scenarios show?\n"
      "plugpull list scenarios scenarios/\n",
-     false, 1, SIZE_MAX, "scenarios, models or defects"},
+     false, false, 1, SIZE_MAX, "scenarios, models or defects"},
     {COMMAND_DOCTOR, "doctor", "[options]", "can this machine run everything?",
      "Checks what plugpull needs from this machine, a line each, and says how to get what is "
      "missing.",
@@ -109,64 +154,112 @@ static const struct command_info commands[] = {
      "plugpull doctor\n"
      "# does another SQLite work?\n"
      "plugpull doctor --sqlite /opt/sqlite/libsqlite3.so\n",
-     false, 0, 0, "argument"},
+     false, false, 0, 0, "argument"},
 };
 
-/* Row i is enum option_id i. */
 static const struct option_info table[] = {
-    {"json", 0, "FILE", "Write the result as JSON; - is stdout.", RESULTS},
-    {"report", 0, "DIR",
-     "Write result.json, junit.xml, summary.md and the case files into DIR, which is replaced if "
-     "it is a report.",
-     RUNS},
-    {"seed", 0, "N", "Draw everything random from this seed (default 1).", RUNS},
-    {"budget", 0, "60s|5000r",
-     "Stop after this many seconds, or recoveries (for `kill`: rounds). What was not covered then "
-     "makes the case inconclusive.",
-     RUNS},
-    {"model", 0, "A,B", "Disk models, instead of those of @models.",
-     EXPLORES | BIT(COMMAND_MUTATE)},
-    {"set", 0, "KEY=VALUE",
-     "Set a pragma, or model.KEY or workload.KEY; on an axis of @matrix, pick a value. May be "
-     "repeated.",
-     RUNS},
-    {"require", 0, "GRADE",
-     "The lowest grade that holds: durable, consistent, torn or corrupt. Replaces @require, never "
-     "@expect.",
-     RUNS},
-    {"case", 0, "GLOB", "Only cases whose id matches.", CASES},
-    {"list", 0, NULL, "Print the case ids and run nothing.", CASES},
-    {"shard", 0, "I/N", "Only the I-th of N parts, chosen by a stable hash of the case id.", CASES},
-    {"sqlite", 0, "PATH", "Another libsqlite3.so.", RESULTS | BIT(COMMAND_DOCTOR)},
-    {"keep-going", 0, NULL,
-     "Go on with the remaining cases after one that ended in error. Without it the first error "
-     "ends the run; violations never do.",
-     CASES},
-    {"depth", 0, "1|2",
-     "How many crashes in a row: 1 is a crash of the workload; 2 is also a second one, at every "
-     "moment of the recovery from the first.",
-     EXPLORES},
-    {"jobs", 0, "N",
-     "How many workers explore (default: one for each processor). The result does not depend on "
-     "it. Each takes 900 MB at most, mostly below 30 MB."
-     " See docs/explorer.md.",
-     EXPLORES},
-    {"resume", 0, "FILE",
-     "Keep finished crash points in FILE, and take from it those that an earlier run with the same "
-     "inputs finished: for runs that are interrupted, or have a budget.",
-     EXPLORES},
-    {"representative", 0, NULL,
-     "Decide the sectors of one read together: far fewer states, and some are left out. A case is "
-     "then never exhaustive.",
-     EXPLORES},
-    {"show-data", 0, NULL, "Show row values in messages; otherwise their types, sizes and hashes.",
-     RESULTS},
-    {"timing", 0, NULL, "Show seconds; reports are then no longer the same every time.", RESULTS},
-    {"quiet", 'q', NULL, "Show only what failed.", RESULTS},
-    {"verbose", 'v', NULL, "Show every violation, of held controls too.", RESULTS},
-    {"color", 0, "WHEN", "auto, always or never (default auto: on a terminal).", RESULTS},
-    {"version", 0, NULL, "Print the version, and SQLite's at build and at run time.", ALL},
-    {"help", 'h', NULL, "Print this.", ALL},
+    [OPTION_JSON] = {"json", 0, "FILE", "Write the result as JSON; - is stdout.", RESULTS},
+    [OPTION_REPORT] = {"report", 0, "DIR",
+		       "Write result.json, junit.xml, summary.md and the case files into DIR, "
+		       "which is replaced if "
+		       "it is a report.",
+		       RUNS},
+    [OPTION_SEED] = {"seed", 0, "N", "Draw everything random from this seed (default 1).", RUNS},
+    [OPTION_BUDGET] = {"budget", 0, "60s|5000r",
+		       "Stop after this many seconds, or recoveries (for `kill`: rounds). What was "
+		       "not covered then "
+		       "makes the case inconclusive.",
+		       RUNS},
+    [OPTION_MODEL] = {"model", 0, "A,B", "Disk models, instead of those of @models.",
+		      EXPLORES | BIT(COMMAND_MUTATE) | BIT(COMMAND_KILL)},
+    [OPTION_SET] =
+	{"set", 0, "KEY=VALUE",
+	 "Set a pragma, or model.KEY or workload.KEY; on an axis of @matrix, pick a value. May be "
+	 "repeated.",
+	 RUNS},
+    [OPTION_REQUIRE] = {"require", 0, "GRADE",
+			"The lowest grade that holds: durable, consistent, torn or corrupt. "
+			"Replaces @require, never "
+			"@expect.",
+			RUNS},
+    [OPTION_CASE] = {"case", 0, "GLOB", "Only cases whose id matches.", CASES},
+    [OPTION_LIST] = {"list", 0, NULL, "Print the case ids and run nothing.", CASES},
+    [OPTION_SHARD] = {"shard", 0, "I/N",
+		      "Only the I-th of N parts, chosen by a stable hash of the case id.", CASES},
+    [OPTION_SQLITE] = {"sqlite", 0, "PATH", "Another libsqlite3.so.",
+		       RESULTS | BIT(COMMAND_DOCTOR)},
+    [OPTION_KEEP_GOING] =
+	{"keep-going", 0, NULL,
+	 "Go on with the remaining cases after one that ended in error. Without it the first error "
+	 "ends the run; violations never do.",
+	 CASES},
+    [OPTION_DEPTH] = {"depth", 0, "1|2",
+		      "How many crashes in a row: 1 is a crash of the workload; 2 is also a second "
+		      "one, at every "
+		      "moment of the recovery from the first.",
+		      EXPLORES},
+    [OPTION_JOBS] = {"jobs", 0, "N",
+		     "How many workers explore (default: one for each processor). The result does "
+		     "not depend on "
+		     "it. Each takes 900 MB at most, mostly below 30 MB."
+		     " See docs/explorer.md.",
+		     EXPLORES | BIT(COMMAND_KILL)},
+    [OPTION_RESUME] = {"resume", 0, "FILE",
+		       "Keep finished crash points in FILE, and take from it those that an earlier "
+		       "run with the same "
+		       "inputs finished: for runs that are interrupted, or have a budget.",
+		       EXPLORES | BIT(COMMAND_KILL)},
+    [OPTION_REPRESENTATIVE] = {"representative", 0, NULL,
+			       "Decide the sectors of one read together: far fewer states, and "
+			       "some are left out. A case is "
+			       "then never exhaustive.",
+			       EXPLORES},
+    [OPTION_ACK] = {"ack", 0, "lock|output|mark",
+		    "What promises that a commit is kept: `lock`, that SQLite let go of its write "
+		    "lock; `output`, "
+		    "whatever the program wrote to a terminal, pipe or socket; `mark`, the `ack` "
+		    "lines that it "
+		    "wrote to $PLUGPULL_MARK. The last two promise all that was committed before.",
+		    EXPLORES_ONE | BIT(COMMAND_KILL)},
+    [OPTION_INVARIANT] = {"invariant", 0, "FILE.sql",
+			  "Queries that must return no row, in every legal state and after every "
+			  "recovery: each with "
+			  "`-- @invariant \"TEXT\"` before it, or named by its first line. -- "
+			  "@open and -- @load as in "
+			  "a "
+			  "scenario.",
+			  EXPLORES_ONE | BIT(COMMAND_KILL)},
+    [OPTION_CHECK] =
+	{"check", 0, "CMD",
+	 "A shell command that looks at crash states itself, for programs whose files are not only "
+	 "SQLite's: run in a folder ($PLUGPULL_STATE) with the files of one state, and with what "
+	 "the "
+	 "program had written by then on stdin ($PLUGPULL_OUTPUT). 0 is fine. It sees a sample of "
+	 "the "
+	 "states.",
+	 EXPLORES_ONE},
+    [OPTION_STRACE] = {"strace", 0, "FILE", "What strace wrote.", BIT(COMMAND_TRACE)},
+    [OPTION_OUTPUT] = {"output", 'o', "TRACE", "Where the trace goes.",
+		       BIT(COMMAND_RECORD) | BIT(COMMAND_TRACE)},
+    [OPTION_TIMEOUT] =
+	{"timeout", 0, "300s",
+	 "End the program when it runs longer. What it did until then counts, and the verdict is "
+	 "at "
+	 "best inconclusive (not of `kill`, where a run may end anywhere). Standard: 300s.",
+	 PROGRAMS | BIT(COMMAND_KILL)},
+    [OPTION_SHOW_DATA] = {"show-data", 0, NULL,
+			  "Show row values in messages; otherwise their types, sizes and hashes.",
+			  RESULTS},
+    [OPTION_TIMING] = {"timing", 0, NULL,
+		       "Show seconds; reports are then no longer the same every time.", RESULTS},
+    [OPTION_QUIET] = {"quiet", 'q', NULL, "Show only what failed.", RESULTS},
+    [OPTION_VERBOSE] = {"verbose", 'v', NULL, "Show every violation, of held controls too.",
+			RESULTS},
+    [OPTION_COLOR] = {"color", 0, "WHEN", "auto, always or never (default auto: on a terminal).",
+		      RESULTS},
+    [OPTION_VERSION] = {"version", 0, NULL,
+			"Print the version, and SQLite's at build and at run time.", ALL},
+    [OPTION_HELP] = {"help", 'h', NULL, "Print this.", ALL},
 };
 
 _Static_assert(sizeof table / sizeof table[0] == OPTION_END, "a row for each option");

@@ -2,8 +2,11 @@
 #include "harness/cli/command.h"
 
 #include "faultinject/base/buf.h"
+#include "faultinject/record/assemble.h"
+#include "faultinject/record/log_read.h"
 #include "harness/case/case_file.h"
 #include "harness/case/result_json.h"
+#include "harness/case/version.h"
 #include "harness/drive/gate.h"
 #include "harness/drive/resume.h"
 #include "reports/file.h"
@@ -111,6 +114,21 @@ int cli_finish(const struct options *options, struct result *r, const struct gat
 	return result_exit_code(r);
 }
 
+/* A recording that nobody has made a trace of yet (the extension's). */
+static int load_log(const char *path, struct trace **ret_trace, struct err *err)
+{
+	struct assemble_options options = {.producer = "plugpull " PLUGPULL_VERSION ", recording"};
+	struct assemble_report report = {0};
+	struct call_list calls = {0};
+	int rc = log_read(path, &calls, err);
+
+	if (rc == 0)
+		rc = assemble(&calls, &options, ret_trace, &report, err);
+	assemble_report_release(&report);
+	call_list_release(&calls);
+	return rc == 0 ? 0 : err_context(err, "%s", path);
+}
+
 int cli_load_trace(const char *path, struct trace **ret_trace, struct case_file **ret_case,
 		   struct err *err)
 {
@@ -122,7 +140,7 @@ int cli_load_trace(const char *path, struct trace **ret_trace, struct case_file 
 			*ret_trace = (*ret_case)->trace;
 		return rc;
 	}
-	return trace_load(path, ret_trace, err);
+	return log_is_one(path) ? load_log(path, ret_trace, err) : trace_load(path, ret_trace, err);
 }
 
 int cli_check_outputs(const struct options *options, struct err *err)

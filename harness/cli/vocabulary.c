@@ -1,6 +1,7 @@
 /* What names in scenario files and in --set mean in this build. */
 #include "harness/cli/command.h"
 
+#include "faultinject/clock.h"
 #include "faultinject/model.h"
 #include "harness/drive/plant.h"
 #include "harness/drive/workload.h"
@@ -124,6 +125,11 @@ static bool known_workload_param(const char *workload, const char *key, const ch
 	return w != NULL && workload_check_param(w, key, value, err) == 0;
 }
 
+static bool known_clock(const char *name)
+{
+	return fi_clock_find(name) != NULL;
+}
+
 static bool known_defect(const char *name)
 {
 	return plant_find(name) != NULL;
@@ -138,6 +144,7 @@ const struct scenario_vocabulary *cli_vocabulary(void)
 	    .workload = known_workload,
 	    .workload_param = known_workload_param,
 	    .defect = known_defect,
+	    .clock = known_clock,
 	    .pragma = known_pragma,
 	};
 

@@ -469,8 +469,7 @@ int examiner_create(const struct subject *subject, const struct trace_index *ix,
 	struct trace *other = NULL;
 	if (subject->defect != NULL && strcmp(subject->defect, PLANT_OTHER_HISTORY) == 0)
 		other = trace_without(ix->trace, is_second_half, NULL, NULL);
-	int rc = history_build(other != NULL ? other : ix->trace, paths, path_count,
-			       subject->ack_lock ? HISTORY_ACK_LOCK : HISTORY_ACK_EXACT,
+	int rc = history_build(other != NULL ? other : ix->trace, paths, path_count, subject->ack,
 			       observe_position, e, &e->history, err);
 	trace_free(other);
 	if (rc != 0) {

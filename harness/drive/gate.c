@@ -6,6 +6,7 @@
 #include "faultinject/base/fileio.h"
 #include "faultinject/vfs.h"
 #include "harness/case/version.h"
+#include "harness/drive/check_gate.h"
 #include "harness/drive/databases.h"
 #include "harness/drive/examine.h"
 #include "harness/drive/identity.h"
@@ -82,8 +83,8 @@ static void progress(void *ctx, size_t points_done, size_t points, uint64_t reco
 /* ---- case files ---------------------------------------------------------------------------- */
 
 /* Copies through the encoding: a case owns its parts, the gate only borrows them. */
-static void keep_case(struct gate *g, const struct subject *subject, const struct trace *t,
-		      const struct finding *f, char ret_token[CASE_TOKEN_SIZE])
+void gate_keep_case(struct gate *g, const struct subject *subject, const struct trace *t,
+		    const struct finding *f, char ret_token[CASE_TOKEN_SIZE])
 {
 	/* Borrowed for the call; nothing below writes through these. */
 	struct case_file c = {
@@ -92,7 +93,7 @@ static void keep_case(struct gate *g, const struct subject *subject, const struc
 	    .state = {.position = f->position,
 		      .promise = f->promise,
 		      .depth = g->depth == 2 ? 2 : 1,
-		      .representative = g->representative,
+		      .representative = g->representative || check_is_oracle(f->verdict.oracle),
 		      .has_again = f->again.happened,
 		      .again_position = f->again.position,
 		      .again_has_cut = f->again.happened && f->again.cut_bytes != SIZE_MAX,
@@ -159,7 +160,7 @@ static void fill_findings(struct gate *g, const struct subject *subject, const s
 			char token[CASE_TOKEN_SIZE];
 			if ((int)findings[i].verdict.grade != grade)
 				continue;
-			keep_case(g, subject, t, &findings[i], token);
+			gate_keep_case(g, subject, t, &findings[i], token);
 			case_result_violation(ret, findings[i].verdict.oracle,
 					      findings[i].verdict.grade,
 					      findings[i].verdict.message, token);
@@ -209,9 +210,10 @@ static char *why_inconclusive(const struct gate *g, const struct workers_result 
 }
 
 /* Nothing that could fail has been asked: such a green means nothing. */
-static void doubt_vacuous(const struct trace *t, struct case_result *c)
+static void doubt_vacuous(const struct trace *t, const struct history *h, struct case_result *c)
 {
 	bool wrote = false;
+	bool speaks = h->ack == HISTORY_ACK_OUTPUT || h->ack == HISTORY_ACK_MARK;
 
 	for (size_t i = 0; i < t->op_count && !wrote; i++)
 		wrote = t->ops[i].kind == OP_WRITE;
@@ -224,6 +226,9 @@ static void doubt_vacuous(const struct trace *t, struct case_result *c)
 	}
 	if (c->reason == NULL && !wrote)
 		c->reason = xstrdup("the run wrote nothing, so nothing could be lost");
+	if (c->reason == NULL && speaks && c->commits > 0 && history_acked(h, t->op_count) == 0)
+		c->reason = xasprintf("no %s stands behind a commit, so nothing was promised",
+				      h->ack == HISTORY_ACK_OUTPUT ? "output" : "mark");
 	if (c->reason != NULL)
 		c->verdict = CASE_INCONCLUSIVE;
 }
@@ -263,6 +268,20 @@ static int check_strangers(const struct subject *s, const struct trace *t, struc
 	return rc;
 }
 
+/* What was not recorded may have been lost, and what was recorded may lie on top of it: there is
+ * nothing to grade, whichever file the hole is in. Owned by the caller; NULL: there is none. */
+static char *why_no_grade(const struct trace *t)
+{
+	uint64_t hole = trace_first_hole(t);
+	const struct op *op;
+
+	if (hole == 0)
+		return NULL;
+	op = trace_at(t, hole);
+	return xasprintf("the recording has a hole: %.*s (operation %" PRIu64 ")", (int)op->size,
+			 (const char *)op->data, hole);
+}
+
 static void fill_result(const struct workers_result *found, const struct examiner *e,
 			const struct trace *t, struct case_result *ret)
 {
@@ -295,9 +314,14 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 				  .progress = progress,
 				  .ctx = &x};
 	struct workers_result found;
+	struct check_sampled checked = {0};
 
 	workers_result_init(&found);
 	int rc = subject_model(subject, &model, err);
+	if (rc == 0 && (ret->reason = why_no_grade(t)) != NULL) {
+		ret->verdict = CASE_INCONCLUSIVE;
+		goto out;
+	}
 	if (rc == 0)
 		rc = check_strangers(subject, t, err);
 	if (rc == 0)
@@ -333,6 +357,8 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	rc = workers_explore(&job, &found, err);
 	g->recoveries += found.recoveries_now;
 	g->points_resumed += found.points_resumed;
+	if (rc == 0 && subject->check != NULL)
+		rc = check_run(g, subject, ix, &model, &points, &found, &checked, err);
 
 	fill_result(&found, e, t, ret);
 	ret->representative = g->representative;
@@ -340,6 +366,8 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	ret->seconds = (double)(gate_now_ns() - x.begin_ns) / 1e9;
 	fill_findings(g, subject, t, e, &found, ret);
 	fill_lint(t, ret);
+	if (rc == 0 && subject->check != NULL)
+		check_fill(&checked, ret);
 	if (ix->sector_size != t->device.sector_size_bytes && !model.process_crash)
 		case_result_note(ret, "explored with %u-byte sectors; SQLite was told %u",
 				 ix->sector_size, t->device.sector_size_bytes);
@@ -363,7 +391,9 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 		if (ret->verdict == CASE_INCONCLUSIVE)
 			ret->reason = why_inconclusive(g, &found, t->torn);
 		else if (ret->verdict == CASE_HELD)
-			doubt_vacuous(t, ret);
+			doubt_vacuous(t, examiner_history(e), ret);
+		if (subject->check != NULL)
+			check_weigh(&checked, ret);
 	} else if (rc == ERR_HARNESS || rc == ERR_LIMIT) {
 		ret->verdict = rc == ERR_HARNESS ? CASE_ERROR : CASE_INCONCLUSIVE;
 		ret->grade = rc == ERR_HARNESS ? GRADE_NONE : ret->grade;
@@ -377,6 +407,7 @@ out:
 	examiner_free(e);
 	trace_index_free(ix);
 	workers_result_release(&found);
+	check_sampled_release(&checked);
 	return rc;
 }
 
@@ -556,8 +587,12 @@ int gate_replay(const struct case_file *c, const struct gate_replay *options,
 	struct replay r = {.model = &model, .point = &point, .state = &c->state};
 	struct point_result result;
 	int rc = subject_model(c->subject, &model, err);
+	char *hole = why_no_grade(c->trace);
 
 	point_result_init(&result);
+	if (rc == 0 && hole != NULL)
+		rc = err_set(err, ERR_INPUT, "%s", hole);
+	free(hole);
 	/* A file from a stranger may claim what its disk cannot leave (D8, D11). */
 	if (rc == 0 &&
 	    (((c->state.has_cut || c->state.again_has_cut) && !model.process_crash) ||
@@ -566,6 +601,11 @@ int gate_replay(const struct case_file *c, const struct gate_replay *options,
 			     "the case has a state that its disk model cannot leave");
 	if (rc == 0)
 		rc = trace_index_build(c->trace, &model, &ix, err);
+	if (rc == 0 && max > 0 && check_is_oracle(c->finding.oracle)) {
+		*ret_lost = *ret_commits = 0;
+		rc = check_replay(c, options, ix, &model, ret_verdicts, ret_count, ret_grade, err);
+		goto out;
+	}
 	if (rc == 0)
 		rc = examiner_create(c->subject, ix, options->show_data, &e, err);
 	if (rc != 0)

@@ -10,6 +10,7 @@
 #include "harness/case/case_file.h"
 #include "harness/case/result.h"
 #include "harness/case/subject.h"
+#include "harness/drive/finding.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -63,6 +64,10 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 
 /* Sets the verdict from grade, floor and expectation, and whether exploration was whole. */
 void gate_verdict(struct case_result *c);
+
+/* Makes a case file of a finding, unless the gate has it already. */
+void gate_keep_case(struct gate *g, const struct subject *subject, const struct trace *t,
+		    const struct finding *f, char ret_token[CASE_TOKEN_SIZE]);
 
 /* Writes all case files of the gate into a directory. */
 int gate_save_cases(const struct gate *g, const char *directory, struct err *err);

@@ -16,10 +16,17 @@
 #include "harness/drive/record.h"
 #include "harness/drive/workload.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
 
 enum {
+	/* Processes of a scenario's clients: what the others leave of a round. */
+	KILL_CLIENTS_MAX =
+	    KILL_PROCESSES_MAX - SCENARIO_KILL_READERS_MAX - SCENARIO_KILL_CHECKPOINTERS_MAX,
 	RECORDED_REPETITIONS_MAX = 100,
 	RECORDED_FIRST_CONNECTION = 2, /* record.c numbers the clients from here, @setup is 1 */
 };
@@ -149,14 +156,20 @@ static struct kill_job plain_job(const struct kill_run *k, enum kill_role role,
 	};
 }
 
+static size_t number_of(const struct kill_run *k, const char *name, size_t standard)
+{
+	const char *value = kv_find(&k->spec->kill_params, name);
+
+	return value == NULL ? standard : (size_t)strtoull(value, NULL, 10);
+}
+
 static void workload_jobs(struct kill_run *k)
 {
 	const struct workload *w = workload_find(k->scenario->workload);
 	const struct kv_list *params = &k->spec->workload_params;
 	bool can_migrate = workload_parameter(w, "migrate") != NULL;
 
-	k->job_count = KILL_WORKERS;
-	k->jobs = xcalloc(k->job_count, sizeof *k->jobs);
+	k->job_count = number_of(k, "writers", KILL_WORKERS);
 	for (size_t i = 0; i < k->job_count; i++) {
 		struct kill_job *job = &k->jobs[i];
 
@@ -193,17 +206,20 @@ static struct kill_client client_of(const struct scenario *s, size_t i)
 static int client_jobs(struct kill_run *k, struct err *err)
 {
 	const struct scenario *s = k->scenario;
-	uint32_t processes[KILL_WRITERS_MAX] = {0};
+	uint32_t processes[KILL_CLIENTS_MAX] = {0};
 
-	k->jobs = xcalloc(KILL_WRITERS_MAX, sizeof *k->jobs);
+	if (kv_find(&k->spec->kill_params, "writers") != NULL)
+		return err_set(
+		    err, ERR_INPUT,
+		    "%s: kill.writers is for @workload; here the clients are the writers", s->path);
 	for (size_t i = 0; i < s->client_count; i++) {
 		size_t at = 0;
 
 		while (at < k->job_count && processes[at] != s->clients[i].process)
 			at++;
-		if (at == KILL_WRITERS_MAX)
+		if (at == KILL_CLIENTS_MAX)
 			return err_set(err, ERR_LIMIT, "%s: more than %d processes", s->path,
-				       KILL_WRITERS_MAX);
+				       KILL_CLIENTS_MAX);
 		struct kill_job *job = &k->jobs[at];
 
 		if (at == k->job_count) {
@@ -244,6 +260,76 @@ static size_t find_writing_clients(struct kill_run *k)
 			k->writing_client = i;
 	}
 	return count;
+}
+
+/* ---- readers and checkpointers ---- */
+
+/* Whether the database has a log: the case says so, or @setup left it so, or it is the store's. */
+static bool has_log(const struct kill_run *k)
+{
+	enum { READ_VERSION = 19, WITH_LOG = 2 };
+	const char *mode = kv_find(&k->spec->config, "journal_mode");
+	char *path;
+	uint8_t version = 0;
+	bool found;
+
+	if (mode != NULL)
+		return strcasecmp(mode, "wal") == 0;
+	if (k->scenario->workload != NULL)
+		return true;
+	path = xasprintf("%s/main.db", k->folder.base);
+	FILE *f = fopen(path, "rb");
+
+	free(path);
+	if (f == NULL)
+		return false;
+	found = fseek(f, READ_VERSION, SEEK_SET) == 0 && fread(&version, 1, 1, f) == 1;
+	(void)fclose(f);
+	return found && version == WITH_LOG;
+}
+
+static void add_jobs(struct kill_run *k, enum kill_role role, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct kill_job *job = &k->jobs[k->job_count++];
+
+		*job = plain_job(k, role, k->subject);
+		job->worker = (uint32_t)i;
+		if (role == KILL_ROLE_READER)
+			job->reading = &k->reading;
+	}
+}
+
+static void other_jobs(struct kill_run *k)
+{
+	const char *locking = kv_find(&k->spec->config, "locking_mode");
+	size_t readers = number_of(k, "readers", KILL_READERS);
+	size_t checkpointers = number_of(k, "checkpointers", KILL_CHECKPOINTERS);
+
+	k->writer_count = k->job_count;
+	if (locking != NULL && strcasecmp(locking, "exclusive") == 0) {
+		k->no_readers = xstrdup("locking_mode=exclusive keeps everybody else out");
+		return;
+	}
+	add_jobs(k, KILL_ROLE_READER, readers);
+	if (has_log(k))
+		add_jobs(k, KILL_ROLE_CHECKPOINTER, checkpointers);
+}
+
+/* What a reader sees of several files is not one moment of them: SQLite lets the files of a
+ * transaction go one after another. */
+static void prepare_reading(struct kill_run *k)
+{
+	bool several = k->scenario->attached_count > 0;
+
+	k->reading = (struct kill_reading){
+	    .judge = examiner_judge(k->examiner),
+	    .probes = &k->probes,
+	    .has_promise_sql = k->has_promise_sql,
+	    .several_files = several,
+	    .states = several ? NULL : k->states,
+	    .state_count = several ? 0 : k->state_count,
+	};
 }
 
 /* ---- setup and reference: one writer alone, which nobody kills ---- */
@@ -292,6 +378,17 @@ static int run_setup(struct kill_run *k, struct err *err)
 	return rc;
 }
 
+static int share_over(struct kill_run *k, struct err *err)
+{
+	void *map =
+	    mmap(NULL, sizeof *k->over, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (map == MAP_FAILED)
+		return err_set(err, ERR_HARNESS, "cannot share memory: %s", strerror(errno));
+	k->over = map;
+	return 0;
+}
+
 static void durability_unknown(struct kill_run *k, char *reason)
 {
 	free(k->unknown);
@@ -334,12 +431,19 @@ int kill_run_reference(struct kill_run *k, bool reopen, struct err *err)
 		k->state_count = w->state_count;
 		k->can_resume = reopen;
 		w->states = NULL;
+		prepare_reading(k);
 	}
 	kill_round_release(&r);
 	return 0;
 }
 
 /* ---- all of it ---- */
+
+static bool plays_in_process(const char *plant)
+{
+	return strcmp(plant, PLANT_LOG_UNSYNCED) == 0 ||
+	       strcmp(plant, PLANT_FOLDER_UNSYNCED) == 0 || strcmp(plant, PLANT_LOG_HOLES) == 0;
+}
 
 static char *cannot_run(const struct kill_run *k)
 {
@@ -353,10 +457,37 @@ static char *cannot_run(const struct kill_run *k)
 	if (fail_sync != NULL && strcmp(fail_sync, "0") != 0)
 		return xstrdup(
 		    "no sync of the kernel's can be made to fail: fail_sync is for `run`");
-	if (defect != NULL && !defect->in_workload && strcmp(s->plant, PLANT_NEVER_KILLS) != 0)
+	if (defect != NULL && !defect->in_workload && strcmp(s->plant, PLANT_NEVER_KILLS) != 0 &&
+	    !plays_in_process(s->plant))
 		return xasprintf("the defect '%s' is planted in a recording, not in a process",
 				 s->plant);
 	return NULL;
+}
+
+static int prepare_power(struct kill_run *k, struct err *err)
+{
+	if (k->options->power == NULL)
+		return 0;
+	k->power_subject = subject_from_scenario(k->scenario, k->options->power, k->options->seed);
+	return subject_model(k->power_subject, &k->model, err);
+}
+
+int kill_run_move(struct kill_run *k, unsigned lane, struct err *err)
+{
+	int rc = kill_folder_lane(&k->folder, lane, err);
+
+	if (rc == 0)
+		rc = share_over(k, err);
+	if (rc != 0)
+		return rc;
+	subject_free(k->subject);
+	k->subject = subject_in(k, k->folder.data);
+	for (size_t i = 0; i < k->job_count; i++)
+		k->jobs[i].subject = k->subject;
+	k->migration.subject = k->subject;
+	kill_score_release(&k->total);
+	kill_score_release(&k->score);
+	return 0;
 }
 
 int kill_run_prepare(struct kill_run *k, char **ret_skip_reason, struct err *err)
@@ -368,11 +499,16 @@ int kill_run_prepare(struct kill_run *k, char **ret_skip_reason, struct err *err
 		rc = prepare_oracles(k, &skip, err);
 	if (rc != 0 || skip != NULL)
 		goto out;
-	rc = kill_folder_create(&k->folder, err);
+	rc = prepare_power(k, err);
+	if (rc == 0)
+		rc = share_over(k, err);
+	if (rc == 0)
+		rc = kill_folder_create(&k->folder, err);
 	if (rc != 0)
 		goto out;
 	size_t writing_count = find_writing_clients(k);
 
+	k->jobs = xcalloc(KILL_PROCESSES_MAX, sizeof *k->jobs);
 	k->subject = subject_in(k, k->folder.data);
 	k->setup_subject = subject_in(k, k->folder.base);
 	k->reference_subject = subject_in(k, k->folder.reference);
@@ -385,6 +521,7 @@ int kill_run_prepare(struct kill_run *k, char **ret_skip_reason, struct err *err
 	k->fresh = true;
 	if (rc != 0)
 		goto out;
+	other_jobs(k);
 	if (k->scenario->workload != NULL) {
 		k->can_resume = true;
 		if (!k->has_promise_sql)
@@ -397,6 +534,8 @@ int kill_run_prepare(struct kill_run *k, char **ret_skip_reason, struct err *err
 	} else {
 		rc = kill_run_reference(k, true, err);
 	}
+	if (rc == 0)
+		prepare_reading(k);
 out:
 	*ret_skip_reason = skip;
 	return rc;
@@ -418,32 +557,18 @@ void kill_run_release(struct kill_run *k)
 	trace_index_free(k->index);
 	trace_free(k->trace);
 	probe_list_release(&k->probes);
+	kill_checker_close(&k->checker);
+	subject_free(k->power_subject);
+	fi_kill_log_free(k->log);
+	if (k->over != NULL)
+		(void)munmap((void *)k->over, sizeof *k->over);
 	free(k->states);
 	free(k->unknown);
+	free(k->no_readers);
 	free(k->promises);
-	for (size_t i = 0; i < k->finding_count; i++) {
-		free(k->findings[i].oracle);
-		free(k->findings[i].message);
-	}
-	free(k->findings);
+	free(k->seen);
+	kill_score_release(&k->score);
+	kill_score_release(&k->total);
 	kill_folder_remove(&k->folder);
 	memset(k, 0, sizeof *k);
-}
-
-void kill_run_find(struct kill_run *k, const char *oracle, enum grade grade, const char *message,
-		   const char *where)
-{
-	for (size_t i = 0; i < k->finding_count; i++) {
-		if (k->findings[i].grade == grade && strcmp(k->findings[i].oracle, oracle) == 0) {
-			k->findings[i].rounds++;
-			return;
-		}
-	}
-	k->findings = xgrow(k->findings, k->finding_count, &k->finding_cap, sizeof *k->findings);
-	k->findings[k->finding_count++] = (struct kill_finding){
-	    .oracle = xstrdup(oracle),
-	    .grade = grade,
-	    .message = xasprintf("%s (%s)", message, where),
-	    .rounds = 1,
-	};
 }

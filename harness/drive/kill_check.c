@@ -2,9 +2,9 @@
  * What is there after a kill: a checker process that opens the database, and the judgement of
  * promises. See kill_internal.h.
  *
- * The checker is forked because what it runs may crash or never end, and both are findings. It only
- * observes and hands the observation back as bytes; judging is the parent's, which alone knows what
- * was promised.
+ * The checker is a process because what it runs may crash or never end, and both are findings. One
+ * is kept from round to round, and another is forked when it is gone. It only observes and hands
+ * the observation back as bytes; judging is the parent's, which alone knows what was promised.
  *
  * Does not judge what an oracle of harness/judge/ judges.
  */
@@ -24,6 +24,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -159,46 +161,104 @@ _Noreturn static void checker_exit(int status)
 	_exit(status);
 }
 
-_Noreturn static void check_in_child(const struct subject *subject, const struct probe_list *probes,
-				     int out)
+/* Asks for a check. SIGPIPE would end us, and MSG_NOSIGNAL is for sockets. */
+static bool ask(int to)
 {
-	struct observer observer;
-	struct observation o = {0};
-	struct buf b;
+	return send(to, "?", 1, MSG_NOSIGNAL) == 1;
+}
 
-	/* The parent may have had the simulated disk in use. */
-	if (sqlite3_vfs_register(sqlite3_vfs_find("unix"), 1) != SQLITE_OK)
-		checker_exit(1);
-	observer_init(&observer, subject, probes);
-	sqlite3 *db = observer_recover(&observer, &o);
-
-	observer_observe(&observer, db, &o);
-	observer_close(db);
-	/* Of what follows recovery only what changes nothing: the next round goes on here. */
-	if (o.rc == 0)
-		aftermath_leftovers(&observer, &o.aftermath);
-	buf_init(&b);
-	kill_observation_encode(&o, &b);
-	for (size_t at = 0; at < b.size;) {
-		ssize_t n = write(out, b.data + at, b.size - at);
+static void write_all(int out, const struct buf *b)
+{
+	for (size_t at = 0; at < b->size;) {
+		ssize_t n = write(out, b->data + at, b->size - at);
 
 		if (n < 0 && errno != EINTR)
 			checker_exit(1);
 		at += n < 0 ? 0 : (size_t)n;
 	}
+}
+
+static void check_once(const struct observer *observer, int out)
+{
+	struct observation o = {0};
+	struct buf b, answer;
+	sqlite3 *db = observer_recover(observer, &o);
+
+	observer_observe(observer, db, &o);
+	observer_close(db);
+	/* Of what follows recovery only what changes nothing: the next round goes on here. */
+	if (o.rc == 0)
+		aftermath_leftovers(observer, &o.aftermath);
+	buf_init(&b);
+	buf_init(&answer);
+	kill_observation_encode(&o, &b);
+	buf_put_u64(&answer, b.size);
+	buf_append(&answer, b.data, b.size);
+	write_all(out, &answer);
+	buf_release(&answer);
 	buf_release(&b);
 	observation_release(&o);
+}
+
+_Noreturn static void check_in_child(const struct subject *subject, const struct probe_list *probes,
+				     int end)
+{
+	struct observer observer;
+	char byte;
+	ssize_t n;
+
+	(void)prctl(PR_SET_NAME, "plugpull-check");
+	/* The parent may have had the simulated disk in use. */
+	if (sqlite3_vfs_register(sqlite3_vfs_find("unix"), 1) != SQLITE_OK)
+		checker_exit(1);
+	observer_init(&observer, subject, probes);
+	while ((n = read(end, &byte, 1)) == 1 || (n < 0 && errno == EINTR))
+		if (n == 1)
+			check_once(&observer, end);
 	observer_release(&observer);
 	checker_exit(0);
 }
 
-/* Reads to the end of the pipe. ERR_INTERRUPTED, or *ret_hung when there is no end. */
-static int drain(int fd, bool (*stop)(void *ctx), void *ctx, struct buf *out, bool *ret_hung,
-		 struct err *err)
+static int start_checker(struct kill_checker *c, const struct subject *subject,
+			 const struct probe_list *probes, struct err *err)
+{
+	int ends[2];
+	pid_t parent = getpid();
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+		return err_set(err, ERR_HARNESS, "cannot make a socket: %s", strerror(errno));
+	c->pid = fork();
+	if (c->pid == 0) {
+		kill_begin_child(parent);
+		(void)close(ends[0]);
+		check_in_child(subject, probes, ends[1]);
+	}
+	(void)close(ends[1]);
+	c->end = ends[0];
+	if (c->pid > 0)
+		return 0;
+	c->pid = 0;
+	(void)close(c->end);
+	return err_set(err, ERR_HARNESS, "cannot fork: %s", strerror(errno));
+}
+
+/* The size of an answer that is there in full, or SIZE_MAX. */
+static size_t whole_answer(const struct buf *b)
+{
+	struct kill_reader r = {b->data, b->size, false};
+	uint64_t size = kill_take_u64(&r);
+
+	return r.cut || size > r.left ? SIZE_MAX : (size_t)size;
+}
+
+/* Reads one answer. ERR_INTERRUPTED, *ret_hung when it does not come, *ret_ended when the checker
+ * ended instead. */
+static int read_answer(int fd, bool (*stop)(void *ctx), void *ctx, struct buf *out, bool *ret_hung,
+		       bool *ret_ended, struct err *err)
 {
 	uint64_t deadline = gate_now_ns() + (uint64_t)KILL_HANG_SECONDS * 1000000000u;
 
-	for (;;) {
+	while (whole_answer(out) == SIZE_MAX) {
 		struct pollfd p = {fd, POLLIN, 0};
 		int ready = poll(&p, 1, STOP_INTERVAL_MS);
 		ssize_t n = 0;
@@ -213,8 +273,10 @@ static int drain(int fd, bool (*stop)(void *ctx), void *ctx, struct buf *out, bo
 			continue;
 		buf_reserve(out, READ_SIZE);
 		n = read(fd, out->data + out->size, READ_SIZE);
-		if (n == 0)
+		if (n == 0) {
+			*ret_ended = true;
 			return 0;
+		}
 		if (n < 0 && errno != EINTR)
 			return err_set(err, ERR_HARNESS, "cannot read from the checker: %s",
 				       strerror(errno));
@@ -222,54 +284,65 @@ static int drain(int fd, bool (*stop)(void *ctx), void *ctx, struct buf *out, bo
 		if (out->size > OBSERVATION_SIZE_MAX)
 			return err_set(err, ERR_HARNESS, "the checker's answer is too long");
 	}
+	return 0;
 }
 
-int kill_check_observe(const struct subject *subject, const struct probe_list *probes,
-		       bool (*stop)(void *ctx), void *ctx, struct observation *ret, int *ret_signal,
-		       struct err *err)
+/* Waits for the checker's end. */
+static int end_checker(struct kill_checker *c)
 {
-	int fds[2], status = 0, rc;
-	bool hung = false;
-	pid_t parent = getpid(), pid;
-	struct buf b;
+	int status = 0;
 
-	if (pipe2(fds, O_CLOEXEC) != 0)
-		return err_set(err, ERR_HARNESS, "cannot make a pipe: %s", strerror(errno));
-	pid = fork();
-	if (pid < 0) {
-		(void)close(fds[0]);
-		(void)close(fds[1]);
-		return err_set(err, ERR_HARNESS, "cannot fork: %s", strerror(errno));
-	}
-	if (pid == 0) {
-		kill_begin_child(parent);
-		(void)close(fds[0]);
-		check_in_child(subject, probes, fds[1]);
-	}
-	(void)close(fds[1]);
-	buf_init(&b);
-	rc = drain(fds[0], stop, ctx, &b, &hung, err);
-	if (rc != 0 || hung)
-		(void)kill(pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+	while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
 		;
-	(void)close(fds[0]);
+	c->pid = 0;
+	(void)close(c->end);
+	return status;
+}
+
+void kill_checker_close(struct kill_checker *c)
+{
+	if (c->pid == 0)
+		return;
+	(void)kill(c->pid, SIGKILL);
+	(void)end_checker(c);
+}
+
+int kill_check_observe(struct kill_checker *c, const struct subject *subject,
+		       const struct probe_list *probes, bool (*stop)(void *ctx), void *ctx,
+		       struct observation *ret, int *ret_signal, struct err *err)
+{
+	bool hung = false, ended = false;
+	struct buf b;
+	int rc = c->pid != 0 ? 0 : start_checker(c, subject, probes, err);
+
 	if (rc != 0)
-		goto out;
+		return rc;
+	buf_init(&b);
+	/* One that has died is seen when its answer does not come. */
+	(void)ask(c->end);
+	rc = read_answer(c->end, stop, ctx, &b, &hung, &ended, err);
 	*ret_signal = 0;
-	if (hung) {
+	if (rc == 0 && ended) {
+		int status = end_checker(c);
+
+		memset(ret, 0, sizeof *ret);
+		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGABRT)
+			*ret_signal = WTERMSIG(status);
+		else
+			/* An abort is a failed assertion of ours. */
+			rc =
+			    err_set(err, ERR_HARNESS, "the checker ended with status 0x%x", status);
+	} else if (rc == 0 && hung) {
+		kill_checker_close(c);
 		memset(ret, 0, sizeof *ret);
 		ret->hung = true;
-	} else if (WIFSIGNALED(status) && WTERMSIG(status) != SIGABRT) {
-		memset(ret, 0, sizeof *ret);
-		*ret_signal = WTERMSIG(status);
-	} else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		/* An abort is a failed assertion of ours. */
-		rc = err_set(err, ERR_HARNESS, "the checker ended with status 0x%x", status);
-	} else {
-		rc = kill_observation_decode(&b, ret, err);
+	} else if (rc == 0) {
+		struct buf answer = {b.data + sizeof(uint64_t), whole_answer(&b), 0};
+
+		rc = kill_observation_decode(&answer, ret, err);
 	}
-out:
+	if (rc != 0)
+		kill_checker_close(c);
 	buf_release(&b);
 	return rc;
 }
@@ -344,6 +417,18 @@ static bool is_at(const struct observation *o, const struct kill_record *state)
 		if (!file_is_at(o, state, f))
 			return false;
 	return true;
+}
+
+bool kill_find_state(const struct observation *o, const struct kill_record *states,
+		     size_t state_count, uint64_t from, uint64_t *ret_turn)
+{
+	for (uint64_t k = from; k < state_count; k++) {
+		if (!is_at(o, &states[k]))
+			continue;
+		*ret_turn = k;
+		return true;
+	}
+	return false;
 }
 
 /* Whether each file by itself is in a state that it once had. */

@@ -17,10 +17,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
-enum { COPY_SIZE = 1 << 16, WALK_FDS = 16 };
+#define MEMORY_FOLDER "/dev/shm"
+
+enum {
+	COPY_SIZE = 1 << 16,
+	WALK_FDS = 16,
+	MEMORY_FREE_MIN = 256 << 20,
+};
 
 /* Under these sanitizers a program with libfaketime in front hangs before main(): their start-up
  * asks for the time while libfaketime waits for its own. */
@@ -45,15 +53,30 @@ static int make_folder(const char *path, struct err *err)
 	return mkdir(path, 0700) == 0 ? 0 : failed(err, "create", path);
 }
 
-int kill_folder_create(struct kill_folder *ret, struct err *err)
+/* $TMPDIR where it is set. Otherwise memory: a SIGKILL ends a process and nothing else, so that
+ * what the kernel was given is there on any file system, and what a power cut drops is the model's
+ * to say; a disk only makes each sync slow. */
+static const char *parent_folder(void)
 {
 	const char *parent = getenv("TMPDIR");
+	struct statfs st;
+
+	if (parent != NULL && parent[0] != '\0')
+		return parent;
+	if (access(MEMORY_FOLDER, W_OK | X_OK) == 0 && statfs(MEMORY_FOLDER, &st) == 0 &&
+	    st.f_type == TMPFS_MAGIC &&
+	    (uint64_t)st.f_bavail * (uint64_t)st.f_bsize >= MEMORY_FREE_MIN)
+		return MEMORY_FOLDER;
+	return "/tmp";
+}
+
+int kill_folder_create(struct kill_folder *ret, struct err *err)
+{
+	const char *parent = parent_folder();
 	struct kill_folder f = {0};
 	char *made, *real = NULL;
 	int rc;
 
-	if (parent == NULL || parent[0] == '\0')
-		parent = "/tmp";
 	made = xasprintf("%s/plugpull-kill-XXXXXX", parent);
 	if (mkdtemp(made) == NULL) {
 		rc = failed(err, "create a folder below", parent);
@@ -170,6 +193,130 @@ int kill_folder_fresh(const struct kill_folder *f, const char *to, struct err *e
 	int rc = each_file(to, unlink_file, NULL, err);
 
 	return rc == 0 ? each_file(f->base, copy_file, to, err) : rc;
+}
+
+int kill_folder_lane(struct kill_folder *f, unsigned lane, struct err *err)
+{
+	char *data = xasprintf("%s/lane-%u", f->path, lane);
+	int rc = make_folder(data, err);
+
+	free(f->data);
+	f->data = data;
+	free(f->clock);
+	f->clock = xasprintf("%s/clock-%u", f->path, lane);
+	return rc;
+}
+
+/* ---- files in memory ---- */
+
+static int write_file(const struct fi_kill_file *file, struct err *err)
+{
+	int fd = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int rc = 0;
+
+	if (fd < 0)
+		return failed(err, "create", file->path);
+	if (fd_write_all(fd, file->data, (size_t)file->size) != 0)
+		rc = failed(err, "write", file->path);
+	if (close(fd) != 0 && rc == 0)
+		rc = failed(err, "write", file->path);
+	return rc;
+}
+
+int kill_folder_fill(const char *folder, const struct fi_kill_file *files, size_t count,
+		     struct err *err)
+{
+	int rc = each_file(folder, unlink_file, NULL, err);
+
+	for (size_t i = 0; i < count && rc == 0; i++)
+		rc = write_file(&files[i], err);
+	return rc;
+}
+
+/* `ret` is untouched on failure. */
+static int read_file(const char *path, struct fi_kill_file *ret, struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		rc = failed(err, "read", path);
+		goto out;
+	}
+	struct fi_kill_file f = {xstrdup(path), xmalloc((size_t)st.st_size + 1), 0};
+
+	while (f.size < (uint64_t)st.st_size) {
+		ssize_t n = read(fd, f.data + f.size, (size_t)((uint64_t)st.st_size - f.size));
+
+		if (n <= 0) {
+			rc = failed(err, "read", path);
+			free(f.path);
+			free(f.data);
+			goto out;
+		}
+		f.size += (uint64_t)n;
+	}
+	*ret = f;
+out:
+	if (fd >= 0)
+		(void)close(fd);
+	return rc;
+}
+
+static bool is_wal_index(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 4 && strcmp(name + n - 4, "-shm") == 0;
+}
+
+static int by_path(const void *a, const void *b)
+{
+	return strcmp(((const struct fi_kill_file *)a)->path,
+		      ((const struct fi_kill_file *)b)->path);
+}
+
+int kill_folder_read(const char *folder, struct fi_kill_file **ret_files, size_t *ret_count,
+		     struct err *err)
+{
+	DIR *dir = opendir(folder);
+	struct fi_kill_file *files = NULL;
+	struct dirent *entry;
+	size_t count = 0, cap = 0;
+	int rc = 0;
+
+	if (dir == NULL)
+		return failed(err, "read", folder);
+	while (rc == 0 && (entry = readdir(dir)) != NULL) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+		    is_wal_index(entry->d_name))
+			continue;
+		char *path = xasprintf("%s/%s", folder, entry->d_name);
+
+		files = xgrow(files, count, &cap, sizeof *files);
+		rc = read_file(path, &files[count], err);
+		count += rc == 0;
+		free(path);
+	}
+	(void)closedir(dir);
+	if (rc != 0) {
+		kill_files_release(files, count);
+		return rc;
+	}
+	if (count > 1)
+		qsort(files, count, sizeof *files, by_path);
+	*ret_files = files;
+	*ret_count = count;
+	return 0;
+}
+
+void kill_files_release(struct fi_kill_file *files, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(files[i].path);
+		free(files[i].data);
+	}
+	free(files);
 }
 
 /* ---- libfaketime ---- */

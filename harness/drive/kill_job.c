@@ -178,7 +178,7 @@ int kill_job_decode(const char *text, size_t size, struct kill_job *ret_job, str
 	}
 	if (role < KILL_ROLE_SETUP || role > KILL_ROLE_WRITER || !fits_u32(worker) ||
 	    moment < FI_KILL_NEVER || moment > FI_KILL_IN_SYNC || !json_is_object(params) ||
-	    json_array_size(clients) > KILL_WRITERS_MAX) {
+	    json_array_size(clients) > KILL_PROCESSES_MAX) {
 		rc = not_a_job(err, "a value");
 		goto out;
 	}
@@ -270,11 +270,16 @@ void kill_record_encode(const struct kill_record *r, struct buf *out)
 		buf_put_u64(&b, r->counts.operations);
 		buf_put_u64(&b, r->counts.syncs);
 		break;
+	case KILL_RECORD_SEEN_STATE:
+		buf_put_u64(&b, r->position.turn);
+		break;
 	case KILL_RECORD_FAILED:
+	case KILL_RECORD_FOUND:
 		buf_put_u32(&b, (uint32_t)r->code);
 		buf_append(&b, r->text, strlen(r->text));
 		break;
 	case KILL_RECORD_TEXT:
+	case KILL_RECORD_SEEN:
 	case KILL_RECORD_IMPURE:
 		buf_append(&b, r->text, strlen(r->text));
 		break;
@@ -341,11 +346,16 @@ int kill_record_decode(const struct buf *in, size_t *offset, struct kill_record 
 		ret->counts.operations = kill_take_u64(&r);
 		ret->counts.syncs = kill_take_u64(&r);
 		break;
+	case KILL_RECORD_SEEN_STATE:
+		ret->position.turn = kill_take_u64(&r);
+		break;
 	case KILL_RECORD_FAILED:
+	case KILL_RECORD_FOUND:
 		ret->code = (int32_t)kill_take_u32(&r);
 		take_text(&r, ret->text, sizeof ret->text);
 		break;
 	case KILL_RECORD_TEXT:
+	case KILL_RECORD_SEEN:
 	case KILL_RECORD_IMPURE:
 		take_text(&r, ret->text, KILL_TEXT_SIZE);
 		break;

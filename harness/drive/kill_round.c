@@ -1,13 +1,14 @@
 /*
- * One round of the real kills: starts the writers, lets them go together, reads their pipes, steps
- * their clock, kills them, and says how each of them ended. See kill_internal.h.
+ * One round of the real kills: starts its processes, lets them go together, reads their pipes,
+ * steps their clock, kills them, and says how each of them ended. See kill_internal.h.
  *
- *     fork + exec ─> STARTED from each ─> go ─┬─ time is up, or the victim is dead ─> SIGKILL
- *                                             └─ DONE or FAILED
+ *     fork ─> STARTED from each ─> go ─┬─ time is up, or the victim is dead ─> SIGKILL
+ *                                      └─ DONE or FAILED
  *     end of every pipe ─> waitpid for each
  *
- * The end of a pipe is the end of its writer, because nobody else holds that end of it: every
- * descriptor is closed on exec but for the three that a writer is given.
+ * The end of a pipe is the end of its process, because nobody else holds that end of it: the parent
+ * closes it before it forks the next one. Until the end of a pipe nobody is woken for what is in
+ * it: it is read a few times while they run, and the rest when they are dead.
  */
 #include "harness/drive/kill_internal.h"
 
@@ -19,6 +20,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,9 +31,9 @@
 #include <unistd.h>
 
 enum {
-	STOP_INTERVAL_NS = 50 * 1000 * 1000,
+	/* A pipe holds 64 KiB, and its process waits when it is full. */
+	DRAIN_INTERVAL_NS = 5 * 1000 * 1000,
 	READ_SIZE = 1 << 16,
-	HALF_A_DAY_SECONDS = 12 * 60 * 60,
 };
 
 static const uint64_t HANG_NS = (uint64_t)KILL_HANG_SECONDS * 1000000000u;
@@ -59,16 +61,20 @@ static bool sets(const char *variable, const char *name)
 /* Our environment, with what the writer needs; every string but ours is borrowed. */
 struct environment {
 	char **all;   /* owned array; NULL at its end */
-	char *own[6]; /* owned */
+	char *own[8]; /* owned */
 	size_t own_count;
 };
 
 static void environment_init(struct environment *e, const struct kill_round *r, const char *fds)
 {
 	static const char *const replaced[] = {
-	    "LD_PRELOAD",	 "TZ",
-	    "FAKETIME",		 "FAKETIME_TIMESTAMP_FILE",
-	    "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC",
+	    "SQLITE_TMPDIR",
+	    "LD_PRELOAD",
+	    "TZ",
+	    "FAKETIME",
+	    "FAKETIME_TIMESTAMP_FILE",
+	    "FAKETIME_NO_CACHE",
+	    "FAKETIME_DONT_FAKE_MONOTONIC",
 	};
 	const char *preload = getenv("LD_PRELOAD");
 	size_t count = 0, kept = 0;
@@ -87,6 +93,7 @@ static void environment_init(struct environment *e, const struct kill_round *r, 
 			e->all[kept++] = environ[i];
 	}
 	e->own[e->own_count++] = xasprintf("%s=%s", KILL_ENVIRONMENT, fds);
+	e->own[e->own_count++] = xasprintf("SQLITE_TMPDIR=%s", r->folder->path);
 	if (r->faketime != NULL) {
 		/* What was to be loaded first still is loaded: another SQLite, for one. */
 		e->own[e->own_count++] =
@@ -131,6 +138,13 @@ static int job_file(const struct kill_job *job, int *ret_fd, struct err *err)
 	return rc;
 }
 
+/* libfaketime has to be there before the process begins. Who writes nothing needs no false clock.
+ */
+static bool is_executed(const struct kill_round *r, const struct kill_job *job)
+{
+	return r->faketime != NULL && job->role == KILL_ROLE_WRITER;
+}
+
 _Noreturn static void become_writer(pid_t parent, const int fds[3], char *const *environment)
 {
 	static char name[] = "plugpull: writer";
@@ -143,39 +157,68 @@ _Noreturn static void become_writer(pid_t parent, const int fds[3], char *const 
 	_exit(127);
 }
 
-static int start_writer(struct kill_round *r, struct kill_writer *w, int go, struct err *err)
+_Noreturn static void become_process(struct kill_round *r, size_t i, pid_t parent, const int go[2],
+				     int out)
 {
-	int job = -1, out[2] = {-1, -1}, rc;
-	char fds[64];
+	kill_begin_child(parent);
+	/* The others' ends: who holds them would keep them from ending. */
+	(void)close(go[1]);
+	for (size_t k = 0; k < i; k++)
+		if (r->writers[k].out >= 0)
+			(void)close(r->writers[k].out);
+	kill_process_run(r->writers[i].job, r, go[0], out, (uint16_t)(i + 1));
+}
+
+static pid_t execute_writer(const struct kill_round *r, const struct kill_writer *w, int go,
+			    int out, struct err *err)
+{
 	struct environment environment;
+	pid_t parent = getpid(), pid = -1;
+	char fds[64];
+	int job = -1;
+
+	if (job_file(w->job, &job, err) != 0)
+		return -1;
+	(void)snprintf(fds, sizeof fds, "%d %d %d", job, go, out);
+	environment_init(&environment, r, fds);
+	pid = fork();
+	if (pid == 0)
+		become_writer(parent, (int[3]){job, go, out}, environment.all);
+	if (pid < 0)
+		(void)err_set(err, ERR_HARNESS, "cannot fork: %s", strerror(errno));
+	environment_release(&environment);
+	(void)close(job);
+	return pid;
+}
+
+static int start_process(struct kill_round *r, size_t i, const int go[2], struct err *err)
+{
+	struct kill_writer *w = &r->writers[i];
+	int out[2];
 	pid_t parent = getpid();
 
-	rc = job_file(w->job, &job, err);
-	if (rc != 0)
-		return rc;
-	if (pipe2(out, O_CLOEXEC) != 0) {
-		rc = err_set(err, ERR_HARNESS, "cannot make a pipe: %s", strerror(errno));
-		goto out;
+	if (pipe2(out, O_CLOEXEC) != 0)
+		return err_set(err, ERR_HARNESS, "cannot make a pipe: %s", strerror(errno));
+	if (is_executed(r, w->job)) {
+		w->pid = execute_writer(r, w, go[0], out[1], err);
+	} else {
+		w->pid = fork();
+		if (w->pid == 0) {
+			(void)close(out[0]);
+			become_process(r, i, parent, go, out[1]);
+		}
+		if (w->pid < 0)
+			(void)err_set(err, ERR_HARNESS, "cannot fork: %s", strerror(errno));
 	}
-	(void)snprintf(fds, sizeof fds, "%d %d %d", job, go, out[1]);
-	environment_init(&environment, r, fds);
-	w->pid = fork();
-	if (w->pid == 0)
-		become_writer(parent, (int[3]){job, go, out[1]}, environment.all);
-	environment_release(&environment);
+	(void)close(out[1]);
 	if (w->pid < 0) {
-		rc = err_set(err, ERR_HARNESS, "cannot fork: %s", strerror(errno));
 		w->pid = 0;
-		goto out;
+		(void)close(out[0]);
+		return err->code;
 	}
 	w->out = out[0];
-	out[0] = -1;
-out:
-	(void)close(job);
-	for (size_t i = 0; i < 2; i++)
-		if (out[i] >= 0)
-			(void)close(out[i]);
-	return rc;
+	(void)fcntl(w->out, F_SETFL, O_NONBLOCK);
+	return 0;
 }
 
 /* ---- reading ---- */
@@ -195,7 +238,23 @@ static int keep_promise(struct kill_writer *w, const char *text, struct err *err
 
 	(void)snprintf(p->key, sizeof p->key, "%.*s", (int)(blank - text), text);
 	p->position = position;
-	w->turns++;
+	return 0;
+}
+
+/* "ORACLE MESSAGE". */
+static int keep_found(struct kill_writer *w, const struct kill_record *record, struct err *err)
+{
+	const char *blank = strchr(record->text, ' ');
+
+	if (blank == NULL || record->code < GRADE_CORRUPT || record->code > GRADE_NONE)
+		return err_set(err, ERR_HARNESS, "a reader found '%s'", record->text);
+	w->found = xgrow(w->found, w->found_count, &w->found_cap, sizeof *w->found);
+	struct verdict *v = &w->found[w->found_count++];
+
+	v->oracle = NULL;
+	v->grade = (enum grade)record->code;
+	(void)snprintf(v->message, sizeof v->message, "%.*s", VERDICT_MESSAGE_SIZE - 1,
+		       record->text);
 	return 0;
 }
 
@@ -219,7 +278,15 @@ static int keep_record(struct kill_writer *w, const struct kill_record *record, 
 		w->clock_offset_seconds = record->clock - (int64_t)time(NULL);
 		return 0;
 	case KILL_RECORD_TEXT:
+		w->turns++;
 		return keep_promise(w, record->text, err);
+	case KILL_RECORD_SEEN:
+		return keep_promise(w, record->text, err);
+	case KILL_RECORD_SEEN_STATE:
+		w->seen_turn = record->position.turn;
+		return 0;
+	case KILL_RECORD_FOUND:
+		return keep_found(w, record, err);
 	case KILL_RECORD_TURN:
 		return keep_turn(w, record, err);
 	case KILL_RECORD_STATE:
@@ -264,6 +331,7 @@ static int read_writer(struct kill_writer *w, struct err *err)
 		return 0;
 	}
 	w->in.size += (size_t)n;
+	w->read_bytes += (size_t)n;
 	size_t offset = 0;
 
 	while ((rc = kill_record_decode(&w->in, &offset, &record, err)) == 1)
@@ -283,6 +351,7 @@ struct run {
 	uint64_t victim_ns; /* when the victim's end was seen or its kill sent; 0: not yet */
 	uint64_t step_ns;   /* when the clock steps next; UINT64_MAX: never */
 	unsigned steps;
+	bool over; /* no writer is left, and the others know */
 };
 
 static uint64_t later(uint64_t ns, uint64_t by)
@@ -306,14 +375,24 @@ static uint64_t kill_time(const struct run *x, size_t i)
 
 static void end_writer(struct kill_writer *w)
 {
-	if (w->pid > 0 && w->out >= 0)
-		(void)kill(w->pid, SIGKILL);
+	if (w->pid <= 0 || w->out < 0 || w->shot)
+		return;
+	(void)kill(w->pid, SIGKILL);
+	w->shot = true;
 }
 
 static void end_all(struct kill_round *r)
 {
 	for (size_t i = 0; i < r->writer_count; i++)
 		end_writer(&r->writers[i]);
+}
+
+static bool any_writes(const struct kill_round *r)
+{
+	for (size_t i = 0; i < r->writer_count; i++)
+		if (r->writers[i].out >= 0 && r->writers[i].job->role <= KILL_ROLE_WRITER)
+			return true;
+	return false;
 }
 
 /* Kills who is due. The victim comes first, so that who is to die with it does. */
@@ -329,6 +408,15 @@ static void kill_due(struct run *x, uint64_t now)
 	for (size_t i = 0; i < r->writer_count; i++)
 		if (i != r->victim && kill_time(x, i) <= now)
 			end_writer(&r->writers[i]);
+	if (x->go_ns != 0 && !x->over && !any_writes(r)) {
+		x->over = true;
+		if (r->over != NULL)
+			atomic_store(r->over, 1);
+		for (size_t i = 0; i < r->writer_count && r->kills_rest; i++) {
+			r->writers[i].left_over = r->writers[i].out >= 0;
+			end_writer(&r->writers[i]);
+		}
+	}
 	if (now - (x->go_ns != 0 ? x->go_ns : x->begin_ns) <= HANG_NS)
 		return;
 	for (size_t i = 0; i < r->writer_count; i++) {
@@ -352,12 +440,12 @@ static int step_clock(struct run *x, uint64_t now, struct err *err)
 
 static struct timespec wait_time(const struct run *x, uint64_t now)
 {
-	uint64_t until = now + STOP_INTERVAL_NS;
+	uint64_t until = now + DRAIN_INTERVAL_NS;
 
 	if (x->go_ns != 0 && x->step_ns < until)
 		until = x->step_ns;
 	for (size_t i = 0; i < x->r->writer_count; i++)
-		if (x->r->writers[i].out >= 0 && kill_time(x, i) < until)
+		if (x->r->writers[i].out >= 0 && !x->r->writers[i].shot && kill_time(x, i) < until)
 			until = kill_time(x, i);
 	uint64_t ns = until > now ? until - now : 0;
 
@@ -375,26 +463,32 @@ static bool all_started(const struct kill_round *r)
 	return true;
 }
 
-/* Reads the pipes that have something, and notes when the last writer was done. */
+/* Waits until a process has ended (or, before they are let go, has said anything) or it is time to
+ * do something; then reads all pipes, and notes when the last writer was done. */
 static int read_writers(struct run *x, struct err *err)
 {
 	struct kill_round *r = x->r;
-	struct pollfd fds[KILL_WRITERS_MAX];
+	struct pollfd fds[KILL_PROCESSES_MAX];
 	struct timespec timeout = wait_time(x, gate_now_ns());
 
 	for (size_t i = 0; i < r->writer_count; i++)
-		fds[i] = (struct pollfd){r->writers[i].out, POLLIN, 0};
-	if (ppoll(fds, (nfds_t)r->writer_count, &timeout, NULL) <= 0)
-		return 0;
+		fds[i] = (struct pollfd){r->writers[i].out, x->go_ns == 0 ? POLLIN : 0, 0};
+	(void)ppoll(fds, (nfds_t)r->writer_count, &timeout, NULL);
 	for (size_t i = 0; i < r->writer_count; i++) {
-		bool was_done = r->writers[i].done;
+		struct kill_writer *w = &r->writers[i];
+		bool was_done = w->done;
+		size_t before;
 		int rc = 0;
 
-		if (fds[i].revents != 0)
-			rc = read_writer(&r->writers[i], err);
+		/* One that has ended is read to the end of its pipe. */
+		do {
+			before = w->read_bytes;
+			if (w->out >= 0)
+				rc = read_writer(w, err);
+		} while (rc == 0 && w->out >= 0 && w->read_bytes > before);
 		if (rc != 0)
 			return rc;
-		if (!was_done && r->writers[i].done)
+		if (!was_done && w->done && w->job->role <= KILL_ROLE_WRITER)
 			r->duration_ns = gate_now_ns() - x->go_ns;
 	}
 	return 0;
@@ -441,7 +535,7 @@ static int reap(struct kill_round *r, struct kill_writer *w, struct err *err)
 
 	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (r->faketime != NULL)
+	if (is_executed(r, w->job))
 		kill_clock_sweep(w->pid);
 	w->pid = 0;
 	if (w->hung)
@@ -457,8 +551,9 @@ static int reap(struct kill_round *r, struct kill_writer *w, struct err *err)
 		w->signal = WTERMSIG(status);
 	} else
 		/* An abort is a failed assertion of ours. */
-		return err_set(err, ERR_HARNESS, "writer %" PRIu32 " ended with status 0x%x%s",
-			       w->job->worker, status, w->started ? "" : " before it had started");
+		return err_set(err, ERR_HARNESS, "process %td of a round ended with status 0x%x%s",
+			       w - r->writers + 1, status,
+			       w->started ? "" : " before it had started");
 	return 0;
 }
 
@@ -467,7 +562,7 @@ int kill_round_run(struct kill_round *r, struct err *err)
 	struct run x = {.r = r, .begin_ns = gate_now_ns(), .step_ns = UINT64_MAX};
 	int go[2] = {-1, -1}, rc = 0;
 
-	ASSERT_OP(r->writer_count, <=, KILL_WRITERS_MAX);
+	ASSERT_OP(r->writer_count, <=, KILL_PROCESSES_MAX);
 	for (size_t i = 0; i < r->writer_count; i++) {
 		struct kill_writer *w = &r->writers[i];
 
@@ -476,6 +571,8 @@ int kill_round_run(struct kill_round *r, struct err *err)
 		for (size_t k = 0; k < w->job->client_count; k++)
 			w->positions[k] = w->job->clients[k].from;
 	}
+	if (r->over != NULL)
+		atomic_store(r->over, 0);
 	if (r->faketime != NULL) {
 		x.step_ns = 0;
 		rc = step_clock(&x, x.begin_ns, err);
@@ -483,7 +580,7 @@ int kill_round_run(struct kill_round *r, struct err *err)
 	if (rc == 0 && pipe2(go, O_CLOEXEC) != 0)
 		rc = err_set(err, ERR_HARNESS, "cannot make a pipe: %s", strerror(errno));
 	for (size_t i = 0; i < r->writer_count && rc == 0; i++)
-		rc = start_writer(r, &r->writers[i], go[0], err);
+		rc = start_process(r, i, go, err);
 	if (rc == 0)
 		rc = attend(&x, &go[1], err);
 	/* Whatever went wrong, no writer is left. */
@@ -514,6 +611,7 @@ void kill_round_release(struct kill_round *r)
 		free(r->writers[i].promises);
 		free(r->writers[i].positions);
 		free(r->writers[i].states);
+		free(r->writers[i].found);
 		buf_release(&r->writers[i].in);
 	}
 	memset(r, 0, sizeof *r);
@@ -524,6 +622,23 @@ size_t kill_round_killed(const struct kill_round *r)
 	size_t n = 0;
 
 	for (size_t i = 0; i < r->writer_count; i++)
-		n += r->writers[i].end == KILL_END_KILLED;
+		n += r->writers[i].end == KILL_END_KILLED && !r->writers[i].left_over;
 	return n;
+}
+
+void kill_writer_name(const struct kill_round *r, size_t i, char *ret, size_t size)
+{
+	static const char *const roles[] = {
+	    [KILL_ROLE_SETUP] = "setup",
+	    [KILL_ROLE_REFERENCE] = "reference",
+	    [KILL_ROLE_WRITER] = "writer",
+	    [KILL_ROLE_READER] = "reader",
+	    [KILL_ROLE_CHECKPOINTER] = "checkpointer",
+	};
+	enum kill_role role = r->writers[i].job->role;
+	size_t number = 1;
+
+	for (size_t k = 0; k < i; k++)
+		number += r->writers[k].job->role == role;
+	(void)snprintf(ret, size, "%s %zu", roles[role], number);
 }

@@ -19,6 +19,10 @@ static const struct defect defects[] = {
     {"count-later", "store", "a message is counted by a transaction of its own", "invariant", true},
     {"blob-count-later", "store", "a reference to a blob is counted before it is made", "invariant",
      true},
+    {"order-by-time", "store", "what came before is asked of the times, not of the positions",
+     "invariant", true},
+    {"waits-by-wall-clock", "store", "what waits looks at the time of day", "invariant", true},
+    {"never-checkpoints", "store", "nobody checkpoints the log", "invariant", true},
     {"file-never-synced", "store", "log files and backups are renamed without having been synced",
      "invariant", true},
     {"folder-never-synced", "store", "the folder of log files and backups is never synced",
@@ -27,13 +31,13 @@ static const struct defect defects[] = {
      "the statements of a migration and its version row commit one by one", "schema", true},
     {"version-row-before-ddl", "store", "the version row commits before what it stands for",
      "schema", true},
-    {"missing-commit-sync", "shim", "the log or journal is never synced", "recovery", false},
+    {PLANT_LOG_UNSYNCED, "shim", "the log or journal is never synced", "recovery", false},
     {"checkpoint-without-log-sync", "shim",
      "a checkpoint writes the database before the log is synced", "integrity", false},
-    {"directory-never-synced", "shim", "no directory is ever synced", "history", false},
+    {PLANT_FOLDER_UNSYNCED, "shim", "no directory is ever synced", "history", false},
     {"failed-fsync-ignored", "shim", "the sync of a commit fails, and nobody looks at the answer",
      "history", false},
-    {"trace-with-a-hole", "recorder", "a write is not recorded", "recording", false},
+    {PLANT_LOG_HOLES, "recorder", "a write is not recorded", "recording", false},
     {PLANT_DISK_FORGETS, "disk model", "the oldest content of a sector is never shown",
      "accounting", false},
     {PLANT_SEARCH_SKIPS, "explorer", "one in five branches of the search is dropped", "accounting",
@@ -222,11 +226,11 @@ struct trace *plant_in_trace(const char *name, const struct trace *t, uint64_t *
 		const char *name;
 		trace_drop_fn *drop;
 	} drops[] = {
-	    {"missing-commit-sync", is_log_sync},
+	    {PLANT_LOG_UNSYNCED, is_log_sync},
 	    {"checkpoint-without-log-sync", is_checkpoint_sync},
-	    {"directory-never-synced", is_directory_sync},
+	    {PLANT_FOLDER_UNSYNCED, is_directory_sync},
 	    {"failed-fsync-ignored", is_chosen_sync},
-	    {"trace-with-a-hole", is_last_write},
+	    {PLANT_LOG_HOLES, is_last_write},
 	};
 	struct choice_of_ops c = {.is_log = find_logs(t)};
 	struct trace *planted = NULL;

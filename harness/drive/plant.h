@@ -12,6 +12,12 @@
 /* The defect of recovery itself, not of what is recorded: see fi_vfs_ignore_syncs(). */
 #define PLANT_UNSYNCED_RECOVERY "recovery-without-sync"
 
+/* Defects of the shim, which real processes can play, too (faultinject/vfs_kill.h). */
+#define PLANT_LOG_UNSYNCED    "missing-commit-sync"
+#define PLANT_FOLDER_UNSYNCED "directory-never-synced"
+/* And one of the recorder. */
+#define PLANT_LOG_HOLES "trace-with-a-hole"
+
 /* Defects of ours, which make the harness itself wrong. */
 #define PLANT_DISK_FORGETS  "disk-forgets"
 #define PLANT_SEARCH_SKIPS  "search-skips"

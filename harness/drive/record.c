@@ -299,6 +299,8 @@ static int client_turn(struct recording *r, struct client_run *c, bool *ret_done
 		const struct statement *st = &list->items[c->next++];
 		bool was_open = !sqlite3_get_autocommit(c->db);
 		bool failed = false;
+		if (was_open)
+			fi_vfs_clock_move();
 		int rc = run_statement(r, c, st, &failed, err);
 		if (rc != 0)
 			return rc;
@@ -400,6 +402,21 @@ static void workload_ack(void *ctx, const char *text)
 
 	(void)text;
 	disk_note(r->disk, OP_ACK, "");
+	fi_vfs_clock_move();
+}
+
+static int64_t workload_clock_us(void *ctx)
+{
+	(void)ctx;
+	return fi_vfs_clock_us();
+}
+
+static int workload_clock_move(void *ctx, struct err *err)
+{
+	(void)ctx;
+	(void)err; /* this one can always be moved */
+	fi_vfs_clock_move();
+	return 0;
 }
 
 static int workload_fail_sync(void *ctx, uint32_t nth, const char *suffix)
@@ -430,6 +447,8 @@ static int run_workload(struct recording *r, struct err *err)
 	    .ack = workload_ack,
 	    .fail_sync = workload_fail_sync,
 	    .connection = workload_acts,
+	    .clock_us = r->scenario->clock == NULL ? NULL : workload_clock_us,
+	    .clock_move = r->scenario->clock == NULL ? NULL : workload_clock_move,
 	    .ctx = r,
 	};
 
@@ -504,6 +523,7 @@ int record_case(const struct scenario *s, const struct case_spec *spec,
 	r.storage = disk_storage(r.disk);
 	observer_init(&r.observer, subject, NULL);
 	fi_vfs_boot(r.storage, prng_mix(subject->seed), device);
+	fi_vfs_clock_plan(fi_clock_find(s->clock));
 	fi_vfs_call_limit(0);
 	watch_begin();
 	if (s->has_setup && s->setup_crash)

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct workload *const workloads[] = {&workload_archival, &workload_conversations,
-						   &workload_filesystem, &workload_workflow};
+static const struct workload *const workloads[] = {&workload_archival, &workload_clock,
+						   &workload_conversations, &workload_filesystem,
+						   &workload_workflow};
 
 const struct workload *const *workload_all(size_t *ret_count)
 {

@@ -10,6 +10,7 @@
  *   files         the simulated disk                    the operating system's
  *   threads       false: all on the calling thread      true: it may start threads
  *   fail_sync     makes a sync fail                     NULL
+ *   clock_us      the shim's clock                      the operating system's, under libfaketime
  *   connection    whose operations the next ones are    NULL
  *   stop          NULL                                  NULL
  *
@@ -62,6 +63,11 @@ struct workload_env {
 	/* From here on it is connection `number` that acts, 0 at the start: workload_connection().
 	 */
 	void (*connection)(void *ctx, uint16_t number);
+	/* With @clock only, else NULL; from any thread. The time of day, in microseconds since
+	 * 1970: a workload whose clock is not asked after takes a fixed one. And the clock's next
+	 * move (faultinject/clock.h), which ack() makes too; an error when it cannot be moved. */
+	int64_t (*clock_us)(void *ctx);
+	int (*clock_move)(void *ctx, struct err *err);
 	/* Asked between batches; true ends the workload early. May be NULL. */
 	bool (*stop)(void *ctx);
 	void *ctx;
@@ -105,6 +111,7 @@ int workload_check_param(const struct workload *w, const char *key, const char *
 void workload_connection(const struct workload_env *env, uint16_t number);
 
 extern const struct workload workload_archival;
+extern const struct workload workload_clock;
 extern const struct workload workload_conversations;
 extern const struct workload workload_filesystem;
 extern const struct workload workload_workflow;

@@ -115,7 +115,8 @@ static void make_batch(struct archive *a)
 		    .event_id = a->ids[i],
 		    .server_id = a->server,
 		    .position = position,
-		    .time_us = 1700000000000000 + position * 1000,
+		    .time_us = a->env->clock_us != NULL ? a->env->clock_us(a->env->ctx)
+							: 1700000000000000 + position * 1000,
 		    .kind = position % 3 == 0 ? "message" : "reaction",
 		    .payload = a->payload + i * a->payload_bytes,
 		    .payload_bytes = a->payload_bytes,

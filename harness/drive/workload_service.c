@@ -64,7 +64,8 @@ struct store_options workload_store_options(const struct workload_env *env,
 	    .pragma_count = pragmas->count,
 	    .migrations = store_migrations(schema, NULL),
 	    .migration_count = migration_count,
-	    .clock_us = fixed_clock,
+	    .clock_us = env->clock_us != NULL ? env->clock_us : fixed_clock,
+	    .clock_context = env->ctx,
 	    .files = env->files,
 	};
 }
@@ -135,8 +136,10 @@ int workload_service_open(struct workload_service *w, size_t migration_count,
 		options.manual = true;
 		options.monotonic_ns = counting_clock;
 		options.sleep_ms = counting_sleep;
-		options.time_context = w;
 	}
+	if (w->monotonic_ns != NULL)
+		options.monotonic_ns = w->monotonic_ns;
+	options.time_context = w;
 	options.retry.seed = w->env->seed;
 	workload_connection(w->env, WORKLOAD_WRITER);
 	do
@@ -254,8 +257,8 @@ static void wait_for_threads(struct workload_service *w)
 	(void)pthread_mutex_unlock(&w->mutex);
 }
 
-/* One step of each part. What the steps answer was delivered to those whom it concerns. */
-static void step(struct workload_service *w)
+/* What the steps answer was delivered to those whom it concerns. */
+void workload_service_step(struct workload_service *w)
 {
 	struct store_service *s = w->service;
 
@@ -279,7 +282,7 @@ int workload_service_settle(struct workload_service *w, struct err *err)
 		if (i == SETTLE_ROUNDS_MAX)
 			return err_set(err, ERR_SQLITE, "store: %llu operations get no result",
 				       (unsigned long long)(w->submitted - w->delivered));
-		step(w);
+		workload_service_step(w);
 	}
 	workload_connection(w->env, WORKLOAD_CHECKPOINTER);
 	(void)store_service_checkpoint_step(w->service, NULL, NULL);

@@ -60,7 +60,10 @@ struct workload_service {
 	const struct store_files *files;
 	struct store_files unsynced;
 	bool may_fail; /* a sync was asked to fail */
+	/* In a recording: the monotonic clock, which counts how often it was asked. */
 	int64_t clock_ns;
+	/* NULL, or what the service takes for a monotonic clock; called with this struct. */
+	int64_t (*monotonic_ns)(void *context);
 	pthread_mutex_t mutex;
 	pthread_cond_t settled;
 	/* Guarded by mutex. */
@@ -102,6 +105,9 @@ int workload_service_buffer(struct workload_service *w, struct workload_operatio
 int workload_service_log(struct workload_service *w, int64_t step_id, const void *text,
 			 size_t text_bytes, struct workload_operation *operation, struct err *err);
 
+/* In a recording: one step of each part but the checkpointer, and the promise for what it has
+ * committed. */
+void workload_service_step(struct workload_service *w);
 /* Until every result was delivered; in a recording by stepping the parts, the checkpointer last.
  * The first failure that is one. */
 int workload_service_settle(struct workload_service *w, struct err *err);

@@ -24,7 +24,15 @@
 enum history_ack {
 	HISTORY_ACK_EXACT, /* OP_ACK operations are the promises */
 	HISTORY_ACK_LOCK,  /* releases of the write lock after a commit are the promises */
+	/* The boundaries of transactions are those of HISTORY_ACK_LOCK; a promise is given to all
+	 * of them that are committed by */
+	HISTORY_ACK_OUTPUT, /* an OP_OUTPUT, by anybody */
+	HISTORY_ACK_MARK,   /* an OP_ACK with connection 0; one with a connection is exact */
 };
+
+/* What a trace is taken at when nobody says otherwise: exact where an OP_ACK has a connection, else
+ * mark where there is any, else lock. */
+enum history_ack history_ack_of(const struct trace *t);
 
 /* One write transaction that left a state in some line (rollbacks, checkpoints and commits that
  * change nothing are not listed). Positions are those of the trace; 0 = never. */
@@ -42,7 +50,8 @@ struct history_state {
 	struct digest state, schema;
 	uint64_t from;	      /* can exist from here on: its transaction's first write */
 	uint64_t end;	      /* the position at which it was observed */
-	uint32_t transaction; /* index + 1 into transactions; 0 for S0 and the trace's end */
+	uint32_t transaction; /* index + 1 into transactions; 0 for S0, the trace's end, and
+			       * another file in its place */
 };
 
 struct history_line {

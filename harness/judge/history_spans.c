@@ -81,6 +81,7 @@ static void span_of_period(struct builder *b, const struct write_period *p)
 		     .begin = p->begin,
 		     .end = p->end,
 		     .first_write = write_period_first_write(p),
+		     .event = p->event_count > 0 ? p->events[p->event_count - 1].position : 0,
 		     .committed = p->event_count > 0 || write_period_is_unlogged(p),
 		 });
 }
@@ -97,6 +98,7 @@ static void spans_of_events(struct builder *b, const struct write_period *p)
 		    .begin = e->first_write,
 		    .end = e->position,
 		    .first_write = e->first_write,
+		    .event = e->position,
 		    .committed = true,
 		};
 
@@ -269,6 +271,12 @@ static void join_span(struct found *f, const struct span *s)
 		f->release = s->release;
 	if (s->window != 0)
 		f->window = s->window;
+	if (s->committed && (s->event == 0 || f->eventless)) {
+		f->event = 0;
+		f->eventless = true;
+	} else if (s->committed && s->event > f->event) {
+		f->event = s->event;
+	}
 	t->file_mask |= 1u << s->file;
 }
 

@@ -1,13 +1,10 @@
 /*
- * history_build(): from the transactions of a trace (history_spans.c) to lines of states and
- * promises.
+ * history_build(): from the transactions of a trace (history_spans.c) to lines of states. What of
+ * them was promised is in history_promises.c.
  *
  * The content has the last word. SQLite writes some commit frames several times (padding to the
  * sector, checksums rewritten), ROLLBACK finalises a journal, and a checkpoint takes the WAL write
  * lock: where the digest of the file did not change, nothing was committed that anybody could miss.
- *
- * Does not see: which of two transactions that began before one ACK the ACK means; the later one
- * is taken.
  */
 #include "harness/judge/history_internal.h"
 
@@ -71,6 +68,91 @@ static int compare_spans_by_end(const void *a, const void *b)
 	return c != 0 ? c : compare_u64(x->file, y->file);
 }
 
+/* Of a transaction over several files the super-journal decides, and no file shows it. Whether what
+ * a process did to two files at a time was one transaction cannot be told before both are released.
+ */
+static bool is_alone(const struct builder *b, const struct span *s)
+{
+	for (size_t i = 0; i < b->span_count; i++) {
+		const struct span *other = &b->spans[i];
+
+		if (other->file != s->file && other->process == s->process &&
+		    other->begin < s->end && s->begin < other->end)
+			return false;
+	}
+	return true;
+}
+
+/* The trace ends inside it, because a kill did. */
+static bool is_open(const struct builder *b, const struct span *s)
+{
+	return s->release == 0 && s->end == b->t->op_count && s->event == 0 && s->first_write != 0;
+}
+
+/* ... and it had begun a log and not finalised it: it is to be rolled back and leaves no state. Of
+ * one without a log nobody can say what it was to become: what it left is taken for legal, if it
+ * can be read. */
+static bool is_cut(const struct builder *b, const struct span *s)
+{
+	return is_open(b, s) && !s->committed && is_alone(b, s);
+}
+
+/* ---- other files in a database's place ---- */
+
+/* The operation at a position put another file, or none, where the database was. */
+static bool replaces(const struct trace *t, uint64_t position, const char *path)
+{
+	const struct op *op = trace_at(t, position);
+
+	if (op->kind == OP_UNLINK)
+		return strcmp(t->names[op->name], path) == 0;
+	return op->kind == OP_RENAME &&
+	       (strcmp(t->names[op->name], path) == 0 || strcmp(t->names[op->name2], path) == 0);
+}
+
+/*
+ * A program that removes its database, or renames another one over it, makes a state that no
+ * transaction made. It existed, so it is legal from then on, and no promise of before outlives it
+ * there. Calls `found` for each such state of file `f` after `from` and before `to`. One that
+ * cannot be read is passed over: the crash point there shows it.
+ */
+static int each_replaced(struct builder *b, size_t f, uint64_t from, uint64_t to,
+			 void (*found)(void *ctx, struct history_state state), void *ctx,
+			 struct err *err)
+{
+	for (uint64_t p = from + 1; p < to; p++) {
+		int rc;
+
+		if (!replaces(b->t, p, b->h->paths[f]))
+			continue;
+		rc = history_observe_at(b, p, err);
+		if (rc == ERR_INPUT) {
+			*err = (struct err)ERR_INIT;
+			continue;
+		}
+		if (rc != 0)
+			return rc;
+		found(ctx, (struct history_state){.state = b->seen[f].state,
+						  .schema = b->seen[f].schema,
+						  .from = p,
+						  .end = p});
+	}
+	return 0;
+}
+
+static void note_digest(void *ctx, struct history_state state)
+{
+	*(struct digest *)ctx = state.state;
+}
+
+static void append_state(void *ctx, struct history_state state)
+{
+	struct history_line *line = ctx;
+
+	if (!digest_equal(line->states[line->count - 1].state, state.state))
+		add_state(line, state);
+}
+
 /*
  * Digests the file of each span at its end, and decides what the span's transaction is worth. A
  * span is observed at its own release, not at the transaction's: another connection may take the
@@ -79,15 +161,31 @@ static int compare_spans_by_end(const void *a, const void *b)
 static int observe_spans(struct builder *b, struct observed_file *ret, struct err *err)
 {
 	struct digest last[OBSERVED_FILES_MAX];
+	uint64_t seen_to[OBSERVED_FILES_MAX] = {0};
 
 	for (size_t f = 0; f < b->h->file_count; f++)
 		last[f] = b->h->lines[f].states[0].state;
 	for (size_t i = 0; i < b->span_count; i++) {
 		struct span *s = &b->spans[i];
-		int rc = history_observe_at(b, s->end, err);
+		int rc = each_replaced(b, s->file, seen_to[s->file], s->end, note_digest,
+				       &last[s->file], err);
 
 		if (rc != 0)
 			return rc;
+		seen_to[s->file] = s->end;
+		rc = is_cut(b, s) ? 0 : history_observe_at(b, s->end, err);
+
+		bool is_broken = rc == ERR_INPUT && is_open(b, s);
+
+		if (is_broken)
+			*err = (struct err)ERR_INIT;
+		else if (rc != 0)
+			return rc;
+		if (is_broken || is_cut(b, s)) {
+			s->committed = false;
+			b->cut = true;
+			continue;
+		}
 		ret[i] = b->seen[s->file];
 		s->changed = !digest_equal(last[s->file], ret[i].state);
 		last[s->file] = ret[i].state;
@@ -143,6 +241,7 @@ static void keep_transactions(struct builder *b)
 static int make_states(struct builder *b, struct err *err)
 {
 	struct observed_file *files = xcalloc(b->span_count, sizeof *files);
+	uint64_t seen_to[OBSERVED_FILES_MAX] = {0};
 	int rc;
 
 	if (b->span_count > 0)
@@ -157,6 +256,11 @@ static int make_states(struct builder *b, struct err *err)
 
 		if ((f->t.file_mask & 1u << s->file) == 0)
 			continue;
+		rc = each_replaced(b, s->file, seen_to[s->file], s->end, append_state,
+				   &b->h->lines[s->file], err);
+		if (rc != 0)
+			goto out;
+		seen_to[s->file] = s->end;
 		/* Before its first write nothing of a transaction can be on a disk. */
 		add_state(&b->h->lines[s->file],
 			  (struct history_state){
@@ -167,7 +271,15 @@ static int make_states(struct builder *b, struct err *err)
 			      .transaction = (uint32_t)f->index,
 			  });
 	}
-	/* What no lock and no log announced. */
+	for (size_t f = 0; f < b->h->file_count; f++) {
+		rc = each_replaced(b, f, seen_to[f], b->t->op_count + 1, append_state,
+				   &b->h->lines[f], err);
+		if (rc != 0)
+			goto out;
+	}
+	/* What no lock and no log announced. What is cut off is not that. */
+	if (b->cut)
+		goto out;
 	rc = history_observe_at(b, b->t->op_count, err);
 	if (rc != 0)
 		goto out;
@@ -184,87 +296,6 @@ static int make_states(struct builder *b, struct err *err)
 out:
 	free(files);
 	return rc;
-}
-
-/* ---- promises ---- */
-
-static int compare_found_by_begin(const void *a, const void *b)
-{
-	const struct found *x = *(struct found *const *)a, *y = *(struct found *const *)b;
-	int c = compare_u64(x->t.process, y->t.process);
-
-	if (c == 0)
-		c = compare_u64(x->t.connection, y->t.connection);
-	return c != 0 ? c : compare_u64(x->t.begin, y->t.begin);
-}
-
-/* What the OP_ACK at a position promises: its connection's latest committed transaction that had
- * begun, unless an earlier ACK did already. It may still be writing: then the promise is early, and
- * counts. Rollbacks and checkpoints that came in between take no promise from it. */
-static void apply_ack(struct builder *b, struct found *const *order, size_t count,
-		      uint64_t position)
-{
-	const struct op *op = trace_at(b->t, position);
-	struct found at = {
-	    .t = {.process = op->process, .connection = op->connection, .begin = position}};
-	struct found *key = &at;
-	size_t low = 0, high = count;
-	struct transaction *t;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (compare_found_by_begin(&order[middle], &key) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == 0)
-		return;
-	t = &b->h->transactions[order[low - 1]->index - 1];
-	if (t->process == op->process && t->connection == op->connection && t->ack == 0)
-		t->ack = position;
-}
-
-static void exact_acks(struct builder *b, struct found *const *order, size_t count)
-{
-	for (size_t i = 0; i < b->t->op_count; i++)
-		if (b->t->ops[i].kind == OP_ACK)
-			apply_ack(b, order, count, i + 1);
-}
-
-/* The release of the last lock; in exclusive locking mode, the connection's next transaction shows
- * earlier that COMMIT has returned. */
-static void lock_acks(struct builder *b, struct found *const *order, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		ASSERT(order[i] != NULL);
-		struct transaction *t = &b->h->transactions[order[i]->index - 1];
-		const struct transaction *next = i + 1 < count ? &order[i + 1]->t : NULL;
-
-		t->ack = order[i]->release;
-		if (next != NULL && next->process == t->process &&
-		    next->connection == t->connection && next->begin >= t->end &&
-		    (t->ack == 0 || next->begin < t->ack))
-			t->ack = next->begin;
-	}
-}
-
-static void make_promises(struct builder *b)
-{
-	struct found **order = xcalloc(b->found_count, sizeof(struct found *));
-	size_t count = 0;
-
-	for (size_t i = 0; i < b->found_count; i++)
-		if (b->found[i].index != 0 && b->found[i].t.committed)
-			order[count++] = &b->found[i];
-	if (count > 0)
-		qsort(order, count, sizeof(struct found *), compare_found_by_begin);
-	if (b->h->ack == HISTORY_ACK_EXACT)
-		exact_acks(b, order, count);
-	else
-		lock_acks(b, order, count);
-	free(order);
 }
 
 int history_build(const struct trace *t, const char *const *paths, size_t path_count,
@@ -295,7 +326,7 @@ int history_build(const struct trace *t, const char *const *paths, size_t path_c
 	rc = make_states(&b, err);
 	if (rc != 0)
 		goto out;
-	make_promises(&b);
+	history_make_promises(&b);
 	*ret_history = b.h;
 	b.h = NULL;
 out:

@@ -432,6 +432,7 @@ static void step(struct scan *s, const struct op *op)
 	case OP_UNLOCK:
 	case OP_MARK:
 	case OP_OUTPUT:
+	case OP_HOLE: /* what is missing cannot be found missing; the gate refuses to grade */
 		break;
 	}
 }

@@ -102,6 +102,7 @@ void scenario_free(struct scenario *s)
 	free(s->clients);
 	free(s->workload);
 	kv_release(&s->workload_params);
+	kv_release(&s->kill_params);
 	for (size_t i = 0; i < s->invariant_count; i++) {
 		free(s->invariants[i].text);
 		free(s->invariants[i].sql);
@@ -119,6 +120,7 @@ void scenario_free(struct scenario *s)
 	}
 	free(s->orders);
 	free(s->schema_versions);
+	free(s->clock);
 	free(s->plant);
 	free(s);
 }
@@ -130,6 +132,7 @@ void case_spec_release(struct case_spec *c)
 	kv_release(&c->config);
 	kv_release(&c->model_params);
 	kv_release(&c->workload_params);
+	kv_release(&c->kill_params);
 	free(c->redundant);
 	memset(c, 0, sizeof *c);
 }
@@ -161,11 +164,36 @@ const char *scenario_key_after(const char *key, const char *prefix)
 	return strncmp(key, prefix, n) == 0 ? key + n : NULL;
 }
 
+int scenario_kill_check(const char *key, const char *value, int code, struct err *err)
+{
+	static const struct {
+		const char *key;
+		uint64_t min, max;
+	} params[] = {
+	    {"writers", 1, SCENARIO_KILL_WRITERS_MAX},
+	    {"readers", 0, SCENARIO_KILL_READERS_MAX},
+	    {"checkpointers", 0, SCENARIO_KILL_CHECKPOINTERS_MAX},
+	};
+	uint64_t n;
+
+	for (size_t i = 0; i < sizeof params / sizeof params[0]; i++) {
+		if (strcmp(params[i].key, key) != 0)
+			continue;
+		if (text_number(value, params[i].min, params[i].max, &n) == 0)
+			return 0;
+		return err_set(err, code, "%s is a number from %llu to %llu, not '%.60s'", key,
+			       (unsigned long long)params[i].min, (unsigned long long)params[i].max,
+			       value);
+	}
+	return err_set(err, code, "'%.60s' is none of writers, readers, checkpointers", key);
+}
+
 int scenario_setting_check(const struct scenario_vocabulary *vocabulary, const char *workload,
 			   const char *key, const char *value, int code, struct err *err)
 {
 	const char *model_key = scenario_key_after(key, "model.");
 	const char *workload_key = scenario_key_after(key, "workload.");
+	const char *kill_key = scenario_key_after(key, "kill.");
 	struct err inner = ERR_INIT;
 	bool known = true;
 
@@ -181,6 +209,11 @@ int scenario_setting_check(const struct scenario_vocabulary *vocabulary, const c
 	if ((model_key != NULL && *model_key == '\0') ||
 	    (workload_key != NULL && *workload_key == '\0'))
 		return err_set(err, code, "'%s' names no parameter", key);
+	if (kill_key != NULL && vocabulary != NULL && !vocabulary->kills)
+		return err_set(err, code, "'%s' stands in @kill, or in --set of `plugpull kill`",
+			       key);
+	if (kill_key != NULL)
+		return scenario_kill_check(kill_key, value, code, err);
 	if (vocabulary == NULL)
 		return 0;
 	if (model_key != NULL) {

@@ -18,6 +18,10 @@ enum {
 	SCENARIO_FILE_SIZE_MAX = 4 << 20,
 	SCENARIO_CASES_MAX = 4096, /* cases one scenario may expand to */
 	SCENARIO_REPEAT_MAX = 1000000,
+	/* @kill */
+	SCENARIO_KILL_WRITERS_MAX = 32,
+	SCENARIO_KILL_READERS_MAX = 16,
+	SCENARIO_KILL_CHECKPOINTERS_MAX = 4,
 };
 
 struct kv {
@@ -136,7 +140,9 @@ struct scenario {
 	size_t schema_version_count, schema_version_cap;
 	struct scenario_redundant *redundant;
 	size_t redundant_count, redundant_cap;
-	char *plant; /* @plant, or NULL */
+	char *clock;		    /* @clock, or NULL: a clock as it should be */
+	struct kv_list kill_params; /* @kill */
+	char *plant;		    /* @plant, or NULL */
 	int plant_line;
 };
 
@@ -155,7 +161,9 @@ struct scenario_vocabulary {
 	bool (*workload_param)(const char *workload, const char *key, const char *value,
 			       struct err *err);
 	bool (*defect)(const char *name);
+	bool (*clock)(const char *name);
 	bool (*pragma)(const char *key, const char *value, struct err *err);
+	bool kills; /* kill.X can be set: the command kills processes */
 };
 
 int scenario_load(const char *path, const struct scenario_vocabulary *vocabulary,
@@ -165,6 +173,13 @@ int scenario_parse(const char *path, const char *text, size_t size,
 		   const struct scenario_vocabulary *vocabulary, struct scenario **ret_scenario,
 		   struct err *err);
 void scenario_free(struct scenario *s); /* accepts NULL */
+
+/* Reads a file of invariants, for a trace that has no scenario: queries, each with `@invariant
+ * "TEXT"` before it or named by its own first line; @open and @load as in a scenario. The result
+ * has nothing but these. Errors as scenario_load(), and for a file without a query. */
+int scenario_load_invariants(const char *path, struct scenario **ret_scenario, struct err *err);
+int scenario_parse_invariants(const char *path, const char *text, size_t size,
+			      struct scenario **ret_scenario, struct err *err);
 
 /* The line of the first statement of @setup or of a client that sets a pragma itself, whatever a
  * case says of it; 0: none does. By its text alone. */
@@ -194,6 +209,7 @@ struct case_spec {
 	struct kv_list config;		/* pragmas that hold in this case, axes and --set applied */
 	struct kv_list model_params;	/* model.X without the prefix */
 	struct kv_list workload_params; /* workload.X without the prefix, over the file's own */
+	struct kv_list kill_params;	/* kill.X likewise */
 	bool has_expect;
 	bool has_required; /* false: @expect decides alone, or nothing is asked of the case */
 	enum grade expected, required;
@@ -214,11 +230,11 @@ struct case_list {
 };
 
 /* Expands a scenario. `relative` is the path relative to the argument that named it (case id).
- * Keys of --set: a pragma of the vocabulary (plain), model.X, workload.X; a key that is an axis
- * picks that value, which must be one of the axis or a legal value of the pragma. An unknown key is
- * ERR_USAGE. Shards select by a stable hash of the id, so the union of all shards is everything.
- * ids: path without .sql, '@', model, and, when there are axes or --set keys, those keys sorted in
- * brackets. */
+ * Keys of --set: a pragma of the vocabulary (plain), model.X, workload.X, kill.X; a key that is an
+ * axis picks that value, which must be one of the axis or a legal value of the pragma. An unknown
+ * key is ERR_USAGE. Shards select by a stable hash of the id, so the union of all shards is
+ * everything. ids: path without .sql, '@', model, and, when there are axes or --set keys, those
+ * keys sorted in brackets. */
 int scenario_cases(const struct scenario *s, const char *relative,
 		   const struct scenario_vocabulary *vocabulary, const struct case_options *options,
 		   struct case_list *ret_list, struct err *err);

@@ -170,8 +170,11 @@ static void case_apply(struct case_spec *c, const char *key, const char *value)
 {
 	const char *model_key = scenario_key_after(key, "model.");
 	const char *workload_key = scenario_key_after(key, "workload.");
+	const char *kill_key = scenario_key_after(key, "kill.");
 
-	if (model_key != NULL)
+	if (kill_key != NULL)
+		kv_set(&c->kill_params, kill_key, value);
+	else if (model_key != NULL)
 		kv_set(&c->model_params, model_key, value);
 	else if (workload_key != NULL)
 		kv_set(&c->workload_params, workload_key, value);
@@ -294,6 +297,9 @@ static void case_build(const struct expansion *x, const char *model, size_t numb
 	for (size_t i = 0; i < x->s->workload_params.count; i++)
 		kv_set(&c.workload_params, x->s->workload_params.items[i].key,
 		       x->s->workload_params.items[i].value);
+	for (size_t i = 0; i < x->s->kill_params.count; i++)
+		kv_set(&c.kill_params, x->s->kill_params.items[i].key,
+		       x->s->kill_params.items[i].value);
 	for (size_t i = 0; i < x->dimension_count; i++) {
 		const struct dimension *d = &x->dimensions[i];
 

@@ -426,6 +426,24 @@ int directive_workload(struct parser *p)
 	return 0;
 }
 
+int directive_kill(struct parser *p)
+{
+	int rc = parser_words_expect(p, 1, SIZE_MAX, "[writers=N] [readers=N] [checkpointers=N]");
+
+	for (size_t i = 0; i < p->word_count && rc == 0; i++) {
+		struct err why = ERR_INIT;
+		const char *key;
+		char *value;
+
+		rc = parser_setting_split(p, &p->words[i], &key, &value);
+		if (rc == 0 && scenario_kill_check(key, value, ERR_INPUT, &why) != 0)
+			rc = parser_fail(p, p->line, "'@kill': %s", why.message);
+		if (rc == 0)
+			rc = parser_setting_add(p, &p->s->kill_params, key, value);
+	}
+	return rc;
+}
+
 int directive_batch(struct parser *p)
 {
 	static const char *const keys[] = {"id", "count"};
@@ -496,6 +514,19 @@ int directive_schema_version(struct parser *p)
 		at = comma == NULL ? NULL : comma + 1;
 	}
 	return rc;
+}
+
+int directive_clock(struct parser *p)
+{
+	const struct scenario_vocabulary *v = p->vocabulary;
+	int rc = parser_words_expect(p, 1, 1, "PLAN");
+
+	if (rc != 0)
+		return rc;
+	if (v != NULL && v->clock != NULL && !v->clock(p->words[0].text))
+		return parser_fail(p, p->line, "unknown clock '%.60s'", p->words[0].text);
+	p->s->clock = xstrdup(p->words[0].text);
+	return 0;
 }
 
 int directive_plant(struct parser *p)

@@ -33,9 +33,11 @@ enum {
 	X(may_fail, "may-fail", false)                                                             \
 	X(workload, "workload", true)                                                              \
 	X(invariant, "invariant", false)                                                           \
+	X(kill, "kill", true)                                                                      \
 	X(batch, "batch", false)                                                                   \
 	X(order, "order", false)                                                                   \
 	X(schema_version, "schema-version", true)                                                  \
+	X(clock, "clock", true)                                                                    \
 	X(redundant, "redundant", false)                                                           \
 	X(plant, "plant", true)
 
@@ -112,6 +114,7 @@ struct parser {
 	const struct scenario_vocabulary *vocabulary; /* may be NULL: everything is known */
 	struct scenario *s;			      /* owned until the end of the file */
 	struct err *err;
+	bool only_invariants; /* scenario_parse_invariants() */
 
 	/* The directive at hand. */
 	int line;
@@ -168,6 +171,9 @@ bool scenario_key_valid(const char *key);
  * the name of a pragma. Fails with `code`; the message has no position. */
 int scenario_setting_check(const struct scenario_vocabulary *vocabulary, const char *workload,
 			   const char *key, const char *value, int code, struct err *err);
+
+/* A parameter of @kill: writers, readers or checkpointers. Fails with `code`. */
+int scenario_kill_check(const char *key, const char *value, int code, struct err *err);
 
 /* "sector" for "model.sector" and prefix "model."; NULL when the key has another prefix. */
 const char *scenario_key_after(const char *key, const char *prefix);

@@ -13,12 +13,15 @@
 
 #include "faultinject/base/buf.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { PLAIN_TEXT_MAX = 80 }; /* bytes of a statement that stand for its name */
 
 static const char *const directive_names[DIRECTIVE_COUNT] = {
 #define X(id, name, once) name,
@@ -65,17 +68,72 @@ static void section_begin(struct parser *p, enum section section, struct stateme
 	p->statements = statements;
 }
 
+/* By its first word: somebody's schema or data, given as a file of invariants, would be run against
+ * every crash state. */
+static bool is_query(const char *sql)
+{
+	static const char *const words[] = {"SELECT", "WITH", "VALUES", "PRAGMA", "EXPLAIN"};
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		size_t n = strlen(words[i]);
+
+		if (sqlite3_strnicmp(sql, words[i], (int)n) == 0 && !isalnum((uint8_t)sql[n]) &&
+		    sql[n] != '_')
+			return true;
+	}
+	return false;
+}
+
+static const char no_query[] =
+    "an invariant is a query: SELECT, WITH, VALUES or PRAGMA; '@open' takes other statements";
+
+/* In a file of invariants a statement without a directive is one that bears its own first line. */
+static int add_plain_invariant(struct parser *p, struct text_item *item)
+{
+	struct scenario *s = p->s;
+	size_t line_size = strcspn(item->sql, "\r\n");
+	bool cut = line_size > PLAIN_TEXT_MAX || item->sql[line_size] != '\0';
+	int rc;
+
+	p->line = item->line;
+	if (!is_query(item->sql))
+		return parser_fail(p, item->line, "%s", no_query);
+	rc = parser_list_room(p, s->invariant_count);
+	if (rc != 0)
+		return rc;
+	if (line_size > PLAIN_TEXT_MAX)
+		line_size = PLAIN_TEXT_MAX;
+	s->invariants =
+	    xgrow(s->invariants, s->invariant_count, &s->invariant_cap, sizeof *s->invariants);
+	struct scenario_invariant *in = &s->invariants[s->invariant_count++];
+	*in = (struct scenario_invariant){
+	    .text = xasprintf("%.*s%s", (int)line_size, item->sql, cut ? " ..." : ""),
+	    .sql = item->sql,
+	    .line = item->line};
+	item->sql = NULL;
+	for (char *c = in->text; *c != '\0'; c++)
+		if (iscntrl((uint8_t)*c))
+			*c = ' ';
+	text_repair(in->text);
+	return 0;
+}
+
 /* Takes item->sql. */
 static int add_statement(struct parser *p, struct text_item *item)
 {
 	struct statement_list *list = p->statements;
 
+	if (p->only_invariants && p->section != SECTION_OPEN &&
+	    (p->section == SECTION_NONE || p->s->invariants[p->s->invariant_count - 1].sql != NULL))
+		return add_plain_invariant(p, item);
 	if (p->section == SECTION_NONE)
 		return parser_fail(
 		    p, item->line,
 		    "SQL outside a section: '@open', '@setup', '@client' or '@invariant' "
 		    "must stand before it");
 	if (p->section == SECTION_INVARIANT) {
+		if (p->only_invariants && !is_query(item->sql))
+			return parser_fail(p, item->line, "%s", no_query);
 		struct scenario_invariant *in = &p->s->invariants[p->s->invariant_count - 1];
 
 		if (in->sql != NULL)
@@ -208,7 +266,13 @@ static int add_directive(struct parser *p, const struct text_item *item)
 		return parser_fail_unknown(p, "directive", "@", item->name, "", directive_names,
 					   DIRECTIVE_COUNT);
 	p->name = directive_names[id];
-	if (item->line == 1 && id != DIRECTIVE_scenario)
+	if (p->only_invariants && id != DIRECTIVE_invariant && id != DIRECTIVE_open &&
+	    id != DIRECTIVE_load)
+		return parser_fail(p, p->line,
+				   "'@%s' in a file of invariants: it holds queries, "
+				   "'@invariant', '@open' and '@load'",
+				   p->name);
+	if (!p->only_invariants && item->line == 1 && id != DIRECTIVE_scenario)
 		return parser_fail(p, 1, "the first line must be '-- @scenario TEXT'");
 	if (directive_once[id] && p->seen_line[id] != 0)
 		return parser_fail(p, p->line, "'@%s' stands in line %d already", p->name,
@@ -268,7 +332,9 @@ static int finish(struct parser *p)
 	struct scenario *s = p->s;
 	int rc = section_close(p);
 
-	if (rc != 0)
+	if (rc == 0 && p->only_invariants && s->invariant_count == 0)
+		rc = parser_fail(p, 1, "there is no query in this file");
+	if (rc != 0 || p->only_invariants)
 		return rc;
 	if (s->workload == NULL && s->client_count == 0)
 		return parser_fail(p, 1, "the scenario has neither '@client' nor '@workload'");
@@ -293,11 +359,12 @@ static int finish(struct parser *p)
 	return 0;
 }
 
-int scenario_parse(const char *path, const char *text, size_t size,
-		   const struct scenario_vocabulary *vocabulary, struct scenario **ret_scenario,
-		   struct err *err)
+static int parse(const char *path, const char *text, size_t size,
+		 const struct scenario_vocabulary *vocabulary, bool only_invariants,
+		 struct scenario **ret_scenario, struct err *err)
 {
-	struct parser p = {.path = path, .vocabulary = vocabulary, .err = err};
+	struct parser p = {
+	    .path = path, .vocabulary = vocabulary, .err = err, .only_invariants = only_invariants};
 	struct text_item item = {.kind = TEXT_END};
 	struct text_reader reader;
 	bool done;
@@ -313,7 +380,7 @@ int scenario_parse(const char *path, const char *text, size_t size,
 	bool comment = reader.end - at > 2 && at[0] == '-' && at[1] == '-';
 	for (at += comment ? 2 : 0; at < reader.end && (*at == ' ' || *at == '\t');)
 		at++;
-	if (!comment || at == reader.end || *at != '@') {
+	if (!only_invariants && (!comment || at == reader.end || *at != '@')) {
 		rc = parser_fail(&p, 1, "the first line must be '-- @scenario TEXT'");
 		goto out;
 	}
@@ -341,8 +408,21 @@ out:
 	return rc;
 }
 
-int scenario_load(const char *path, const struct scenario_vocabulary *vocabulary,
-		  struct scenario **ret_scenario, struct err *err)
+int scenario_parse(const char *path, const char *text, size_t size,
+		   const struct scenario_vocabulary *vocabulary, struct scenario **ret_scenario,
+		   struct err *err)
+{
+	return parse(path, text, size, vocabulary, false, ret_scenario, err);
+}
+
+int scenario_parse_invariants(const char *path, const char *text, size_t size,
+			      struct scenario **ret_scenario, struct err *err)
+{
+	return parse(path, text, size, NULL, true, ret_scenario, err);
+}
+
+static int load(const char *path, const struct scenario_vocabulary *vocabulary,
+		bool only_invariants, struct scenario **ret_scenario, struct err *err)
 {
 	char *text = xmalloc(SCENARIO_FILE_SIZE_MAX + 1);
 	size_t size = 0;
@@ -367,10 +447,21 @@ int scenario_load(const char *path, const struct scenario_vocabulary *vocabulary
 			break;
 		size += (size_t)n;
 	}
-	rc = scenario_parse(path, text, size, vocabulary, ret_scenario, err);
+	rc = parse(path, text, size, vocabulary, only_invariants, ret_scenario, err);
 out:
 	if (fd >= 0)
 		(void)close(fd);
 	free(text);
 	return rc;
+}
+
+int scenario_load(const char *path, const struct scenario_vocabulary *vocabulary,
+		  struct scenario **ret_scenario, struct err *err)
+{
+	return load(path, vocabulary, false, ret_scenario, err);
+}
+
+int scenario_load_invariants(const char *path, struct scenario **ret_scenario, struct err *err)
+{
+	return load(path, NULL, true, ret_scenario, err);
 }

@@ -18,7 +18,7 @@ struct subject *sample_subject(void)
 	s->database = xstrdup("/db/main.db");
 	s->model = xstrdup("strict-posix");
 	s->seed = UINT64_MAX;
-	s->ack_lock = true;
+	s->ack = HISTORY_ACK_LOCK;
 	*ADD(s, attached, attached) = (struct scenario_attach){xstrdup("aux"), xstrdup("/db/x.db")};
 	kv_set(&s->pragmas, "page_size", "512");
 	kv_set(&s->pragmas, "journal_mode", "wal");

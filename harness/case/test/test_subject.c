@@ -92,7 +92,7 @@ static void test_from_scenario(void **state)
 	assert_int_equal(s->schema_version_count, 2);
 	assert_int_equal(s->schema_versions[0], 1);
 	assert_int_equal(s->schema_versions[1], 4);
-	assert_false(s->ack_lock);
+	assert_int_equal(s->ack, HISTORY_ACK_EXACT);
 	assert_string_equal(s->model, "strict-posix");
 	assert_int_equal(s->seed, 77);
 	subject_free(s);
@@ -114,7 +114,7 @@ static void test_from_workload(void **state)
 			     s->schema_version_count + s->model_params.count,
 			 0);
 	assert_null(s->schema_versions);
-	assert_false(s->ack_lock);
+	assert_int_equal(s->ack, HISTORY_ACK_EXACT);
 	subject_free(s);
 	subject_free(NULL);
 }
@@ -140,12 +140,15 @@ static void expect_same(const struct subject *a, const struct subject *b)
 	assert_string_equal(a->database, b->database);
 	assert_string_equal(a->model, b->model);
 	assert_true(a->seed == b->seed);
-	assert_int_equal(a->ack_lock, b->ack_lock);
+	assert_int_equal(a->ack, b->ack);
 	assert_int_equal(a->model_defined, b->model_defined);
 	assert_int_equal(a->unsynced_recovery, b->unsynced_recovery);
 	assert_int_equal(a->defect == NULL, b->defect == NULL);
 	if (a->defect != NULL)
 		assert_string_equal(a->defect, b->defect);
+	assert_int_equal(a->check == NULL, b->check == NULL);
+	if (a->check != NULL)
+		assert_string_equal(a->check, b->check);
 	expect_same_kv(&a->pragmas, &b->pragmas);
 	expect_same_kv(&a->model_params, &b->model_params);
 	expect_same_strings(a->open, a->open_count, b->open, b->open_count);
@@ -204,10 +207,17 @@ static void test_round_trip(void **state)
 	(void)state;
 	expect_same(s, copy);
 	subject_free(copy);
-	s->ack_lock = false;
+	for (int ack = HISTORY_ACK_EXACT; ack <= HISTORY_ACK_MARK; ack++) {
+		s->ack = (enum history_ack)ack;
+		copy = through_json(s);
+		expect_same(s, copy);
+		subject_free(copy);
+	}
+	s->ack = HISTORY_ACK_EXACT;
 	s->model_defined = true;
 	s->unsynced_recovery = true;
 	s->defect = xstrdup("journal-stays");
+	s->check = xstrdup("./check \"$PLUGPULL_STATE\"");
 	s->seed = 0;
 	copy = through_json(s);
 	expect_same(s, copy);
@@ -365,6 +375,20 @@ static void test_bounds(void **state)
 	assert_false(accepted_with("loads", repeated(json_string("x"), 1025), "'loads': 1025"));
 	assert_true(accepted_with("open", repeated(json_string("x;"), 5000), ""));
 	assert_true(accepted_with("schema_versions", repeated(json_integer(INT64_MIN), 2), ""));
+
+	for (int lock = 0; lock < 2; lock++)
+		for (int i = 0; i < 4; i++) {
+			static const char *const words[] = {"output", "mark", "lock", ""};
+			json_t *json = sample_json();
+
+			json_object_set_new(json, "ack_lock", json_boolean(lock));
+			json_object_set_new(json, "ack", json_string(words[i]));
+			assert_int_equal(accepted(json, "'ack'"), !lock && i < 2);
+		}
+
+	assert_false(accepted_with("check", json_string(""), "'check'"));
+	assert_false(accepted_with("check", json_null(), "'check'"));
+	assert_true(accepted_with("check", json_string("true"), ""));
 
 	static const char *const seeds[] = {
 	    "", "-1", "01", "+1", " 1", "1 ", "0x1", "1e3", "18446744073709551616"};

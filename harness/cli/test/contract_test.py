@@ -23,11 +23,13 @@ import commands  # noqa: E402
 import damage  # noqa: E402
 import defects  # noqa: E402
 import depth  # noqa: E402
+import judging  # noqa: E402
 import kills  # noqa: E402
 import matrix  # noqa: E402
 import models  # noqa: E402
 import mutate  # noqa: E402
 import outside  # noqa: E402
+import programs  # noqa: E402
 import results  # noqa: E402
 import scenarios  # noqa: E402
 import workers  # noqa: E402
@@ -40,7 +42,8 @@ def check_all(t):
     extension = scenarios.build_library(t, scenarios.EXTENSION)
     no_wal = scenarios.build_library(t, scenarios.NO_WAL)
     for section, *args in ((commands, CONTRACT), (scenarios, extension), (outside,),
-                           (results, no_wal), (damage,), (models,), (depth,), (workers,), (kills,),
+                           (results, no_wal), (damage,), (models,), (depth,), (judging,), (workers,), (kills,),
+                           (programs,),
                            (matrix, no_wal), (mutate,), (defects,)):
         start, count = time.monotonic(), t.passed + t.failed
         section.check(t, *args)

@@ -22,6 +22,11 @@ DEFECTS = {
 }
 
 
+def words(text):
+    """Without tokens, which hold the folder's name, and numbers."""
+    return re.sub(r'pp1-[0-9a-f]+|\d+', '#', text)
+
+
 def demo(plugpull, folder):
     return subprocess.run(['sh', 'scenarios/demo.sh', plugpull, folder], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
@@ -66,6 +71,15 @@ def main():
         run = subprocess.run([plugpull, 'run', 'orders.sql'], cwd=work, capture_output=True, text=True)
         check(run.returncode == 1 and run.stdout == shown.group(2), 'the example of README.md',
               run.stdout + run.stderr)
+        # The program of README.md: the same words; the numbers are Python's.
+        shown = re.search(r'\$ cat shop.py\n(.*?)\n\n\$ build/plugpull (test .*? -- )(.*?)\n(.*?)```', text,
+                          re.S)
+        with open(os.path.join(work, 'shop.py'), 'w', encoding='utf-8') as f:
+            f.write(shown.group(1) + '\n')
+        run = subprocess.run([plugpull, *shown.group(2).split(), *shown.group(3).split()], cwd=work,
+                             capture_output=True, text=True)
+        check(run.returncode == 1 and words(run.stdout) == words(shown.group(4)) and
+              run.stderr.count('thank you') == 3, 'the program of README.md', run.stdout + run.stderr)
         # Every example of scenarios/README.md holds, with nothing left unchecked.
         with open('scenarios/README.md', encoding='utf-8') as f:
             examples = re.findall(r'```sql\n(.*?)```', f.read(), re.S)

@@ -191,7 +191,7 @@ static void test_option_of_another_command(void **state)
 	refused("plugpull list models --json x", "option --json does not apply to `list`");
 	refused("plugpull trace show x -v", "option -v does not apply to `trace`");
 	refused("plugpull explore x --case y", "option --case does not apply to `explore`");
-	refused("plugpull kill x --model y", "option --model does not apply to `kill`");
+	refused("plugpull kill x --depth 2", "option --depth does not apply to `kill`");
 	refused("plugpull replay x --set a=b", "option --set does not apply to `replay`");
 	refused("plugpull doctor --seed 1", "option --seed does not apply to `doctor`");
 	refused("plugpull --json x run y",
@@ -288,10 +288,10 @@ static void test_commands(void **state)
 	refused("plugpull run", "`run` needs PATH");
 	refused("plugpull replay", "`replay` needs CASE");
 	refused("plugpull explore", "`explore` needs TRACE");
-	refused("plugpull trace show", "`trace` needs show|stat TRACE");
+	refused("plugpull trace", "`trace` needs show|stat TRACE, or import");
 	refused("plugpull replay a b", "`replay` has no use for 'b'");
 	refused("plugpull doctor now", "`doctor` has no use for 'now'");
-	refused("plugpull kill -- a b", "`kill` has no use for 'b'");
+	refused("plugpull kill a.sql -- b", "`kill` has no use for 'a.sql' beside a program");
 }
 
 /* A message is one line of printable ASCII, however long or odd the word was. */
@@ -479,7 +479,8 @@ static void example_is_valid(void *ctx, const struct command_info *command)
 		size_t n = strcspn(at, "\n");
 
 		(void)snprintf(line, sizeof line, "%.*s", (int)n, at);
-		if (line[0] != '#') {
+		/* Other programs' command lines are theirs to know. */
+		if (strncmp(line, "plugpull ", strlen("plugpull ")) == 0) {
 			struct options o = accepted(memory, line);
 
 			assert_int_equal(o.command, command->id);
@@ -497,9 +498,42 @@ static void test_examples(void **state)
 	options_each_command(example_is_valid, NULL);
 }
 
+/* What judges a trace, beside the trace: each word of --ack, and that no option of the table stands
+ * in the row of another. */
+static void test_what_judges(void **state)
+{
+	static const struct {
+		const char *word;
+		enum history_ack ack;
+	} acks[] = {
+	    {"lock", HISTORY_ACK_LOCK}, {"output", HISTORY_ACK_OUTPUT}, {"mark", HISTORY_ACK_MARK}};
+	char memory[256];
+	struct options o = accepted(memory, "plugpull explore t --invariant i.sql --check ./c");
+
+	(void)state;
+	assert_string_equal(o.invariant, "i.sql");
+	assert_string_equal(o.check, "./c");
+	assert_false(o.has_ack);
+	options_release(&o);
+	for (size_t i = 0; i < sizeof acks / sizeof acks[0]; i++) {
+		char line[64];
+
+		(void)snprintf(line, sizeof line, "plugpull explore t --ack %s", acks[i].word);
+		o = accepted(memory, line);
+		assert_true(o.has_ack);
+		assert_int_equal(o.ack, acks[i].ack);
+		options_release(&o);
+	}
+	refused("plugpull explore t --ack exact",
+		"option --ack: 'exact' is not lock, output or mark");
+	refused("plugpull explore t --check ''", "option --check: CMD is empty");
+	refused("plugpull run f --ack lock", "option --ack does not apply to `run`");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_what_judges),
 	    cmocka_unit_test(test_defaults),
 	    cmocka_unit_test(test_every_option),
 	    cmocka_unit_test(test_last_one_counts),

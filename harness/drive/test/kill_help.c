@@ -16,7 +16,10 @@
 
 enum { FOREIGN_SWEEP_MS = 3000 };
 
-static char temporary[] = "/tmp/test-kill-XXXXXX";
+/* In memory where that can be: a sync of a real disk takes longer than the rest of a round. */
+static char in_memory[] = "/dev/shm/test-kill-XXXXXX";
+static char on_disk[] = "/tmp/test-kill-XXXXXX";
+static char *temporary = in_memory;
 static int faketime_files;
 
 static struct scenario *parse(const char *text)
@@ -29,16 +32,22 @@ static struct scenario *parse(const char *text)
 	return s;
 }
 
+static void first_case(const struct scenario *s, const char *model, struct case_list *ret,
+		       struct err *err)
+{
+	struct case_options options = {
+	    .models = &model, .model_count = 1, .default_require = GRADE_DURABLE};
+
+	assert_int_equal(scenario_cases(s, "test.sql", NULL, &options, ret, err), 0);
+}
+
 void kill_test_run(const char *text, const struct kill_options *options, struct kill_outcome *ret)
 {
-	static const char *const models[] = {KILL_MODEL};
-	struct case_options case_options = {
-	    .models = models, .model_count = 1, .default_require = GRADE_DURABLE};
 	struct scenario *s = parse(text);
 	struct case_list cases = {0};
 
 	memset(ret, 0, sizeof *ret);
-	assert_int_equal(scenario_cases(s, "test.sql", NULL, &case_options, &cases, &ret->err), 0);
+	first_case(s, KILL_MODEL, &cases, &ret->err);
 	result_init(&ret->result, "kill", options->seed);
 	ret->c = result_add(&ret->result);
 	ret->rc = kill_case(s, &cases.items[0], options, ret->c, &ret->err);
@@ -48,9 +57,25 @@ void kill_test_run(const char *text, const struct kill_options *options, struct 
 
 void kill_test_rounds(const char *text, uint64_t rounds, struct kill_outcome *ret)
 {
-	struct kill_options options = {.seed = 1, .rounds_max = rounds};
+	struct kill_options options = {.seed = 1, .rounds_max = rounds, .jobs = 2};
 
 	kill_test_run(text, &options, ret);
+	if (ret->rc != 0)
+		fail_msg("%s", ret->err.message);
+}
+
+void kill_test_power(const char *text, const char *model, uint64_t rounds, struct kill_outcome *ret)
+{
+	struct scenario *s = parse(text);
+	struct case_list cases = {0};
+	struct kill_options options = {.seed = 1, .rounds_max = rounds, .jobs = 2};
+	struct err err = ERR_INIT;
+
+	first_case(s, model, &cases, &err);
+	options.power = &cases.items[0];
+	kill_test_run(text, &options, ret);
+	case_list_release(&cases);
+	scenario_free(s);
 	if (ret->rc != 0)
 		fail_msg("%s", ret->err.message);
 }
@@ -140,7 +165,7 @@ int kill_test_make_folder(void **state)
 {
 	(void)state;
 	faketime_files = faketime_entries();
-	if (mkdtemp(temporary) == NULL)
+	if (mkdtemp(temporary) == NULL && mkdtemp(temporary = on_disk) == NULL)
 		return -1;
 	return setenv("TMPDIR", temporary, 1);
 }

@@ -41,6 +41,10 @@ void kill_test_run(const char *text, const struct kill_options *options, struct 
 /* The same with seed 1 and so many rounds; an error fails the test. */
 void kill_test_rounds(const char *text, uint64_t rounds, struct kill_outcome *ret);
 
+/* The same with power cuts under a model, two rounds at a time. */
+void kill_test_power(const char *text, const char *model, uint64_t rounds,
+		     struct kill_outcome *ret);
+
 void kill_test_show(const struct case_result *c);
 bool kill_test_violation(const struct case_result *c, const char *oracle);
 bool kill_test_note(const struct case_result *c, const char *text);

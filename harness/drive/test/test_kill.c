@@ -76,7 +76,7 @@ static void test_several_clients(void **state)
 	(void)state;
 	kill_test_rounds("-- @scenario reader\n-- @pragma journal_mode=wal\n" TABLE
 			 "-- @client reader repeat=20\nSELECT count(*) FROM t;\n" WRITER(10),
-			 8, &o);
+			 24, &o);
 	assert_int_equal(o.c->verdict, CASE_HELD);
 	assert_int_equal(o.c->grade, GRADE_DURABLE);
 	result_release(&o.result);
@@ -85,7 +85,7 @@ static void test_several_clients(void **state)
 		10) "-- @client other repeat=10\nINSERT INTO t(v) VALUES (:client);\n"
 		    "-- @invariant \"ids have no hole\"\n"
 		    "SELECT max(id) FROM t GROUP BY NULL HAVING max(id) <> count(*);\n",
-	    8, &o);
+	    24, &o);
 	if (o.c->verdict != CASE_INCONCLUSIVE)
 		kill_test_show(o.c);
 	assert_int_equal(o.c->verdict, CASE_INCONCLUSIVE);
@@ -175,7 +175,7 @@ static void test_memory_journal_breaks(void **state)
 	assert_true(o.c->grade <= GRADE_TORN);
 	assert_true(o.c->violation_count > 0);
 	for (size_t i = 0; i < o.c->violation_count; i++) {
-		assert_non_null(strstr(o.c->violations[i].message, "of seed 1, writer 1 of 1"));
+		assert_non_null(strstr(o.c->violations[i].message, "of seed 1, "));
 		assert_null(o.c->violations[i].token);
 	}
 	result_release(&o.result);
@@ -214,16 +214,16 @@ static void test_planted_defects(void **state)
 	kill_test_nothing_left();
 }
 
-/* A defect of the shim is in no process; nothing is run. */
+/* A defect that no process can play is skipped; nothing is run. */
 static void test_shim_defect_is_skipped(void **state)
 {
 	struct kill_outcome o;
 
 	(void)state;
-	kill_test_rounds(ARCHIVE "-- @plant missing-commit-sync\n-- @workload store.archival\n", 1,
-			 &o);
+	kill_test_rounds(
+	    ARCHIVE "-- @plant checkpoint-without-log-sync\n-- @workload store.archival\n", 1, &o);
 	assert_int_equal(o.c->verdict, CASE_SKIPPED);
-	assert_non_null(strstr(o.c->reason, "missing-commit-sync"));
+	assert_non_null(strstr(o.c->reason, "checkpoint-without-log-sync"));
 	assert_int_equal(o.c->grade, GRADE_NONE);
 	result_release(&o.result);
 }

@@ -58,12 +58,12 @@ static int session_size(pid_t session)
 
 /* ---- the clock ---- */
 
-/* With libfaketime every fourth round has a clock that steps, and the writers see it; without it
+/* With libfaketime some rounds have a clock that steps, and the writers see it; without it
  * that is told. Its shared memory is swept. */
 static void test_clock(void **state)
 {
 	char *faketime = kill_find_faketime();
-	struct kill_options options = {.seed = 1, .rounds_max = 8, .faketime = faketime};
+	struct kill_options options = {.seed = 1, .rounds_max = 64, .faketime = faketime};
 	struct kill_outcome o;
 
 	(void)state;

@@ -43,6 +43,27 @@ static void check_scenario(const struct scenario *s)
 		ASSERT(scenario_statement_complete(s->invariants[i].sql));
 }
 
+/* The same bytes as a file of invariants. */
+static void check_invariants(const uint8_t *data, size_t size)
+{
+	struct scenario *s = NULL;
+	struct err err = ERR_INIT;
+
+	if (scenario_parse_invariants("f.sql", (const char *)data, size, &s, &err) != 0) {
+		ASSERT(s == NULL);
+		ASSERT(strncmp(err.message, "f.sql:", 6) == 0);
+		ASSERT(text_printable(err.message));
+		return;
+	}
+	ASSERT_OP(s->invariant_count, >, 0);
+	ASSERT_OP(s->client_count + s->setup.count + s->model_count, ==, 0);
+	for (size_t i = 0; i < s->invariant_count; i++) {
+		ASSERT(scenario_statement_complete(s->invariants[i].sql));
+		ASSERT(text_printable(s->invariants[i].text));
+	}
+	scenario_free(s);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct case_options options = {.default_require = GRADE_DURABLE};
@@ -54,9 +75,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ASSERT(s == NULL);
 		ASSERT(strncmp(err.message, "f.sql:", 6) == 0);
 		ASSERT(text_printable(err.message));
+		check_invariants(data, size);
 		return 0;
 	}
 	check_scenario(s);
+	check_invariants(data, size);
 	if (scenario_cases(s, "f.sql", NULL, &options, &list, &err) == 0) {
 		ASSERT_OP(list.count, >, 0);
 		for (size_t i = 1; i < list.count; i++)

@@ -70,6 +70,11 @@ static bool know_defect(const char *name)
 	return strcmp(name, "missing-sync") == 0;
 }
 
+static bool know_clock(const char *name)
+{
+	return strcmp(name, "back") == 0;
+}
+
 static bool know_pragma(const char *key, const char *value, struct err *err)
 {
 	static const char *const keys[] = {"journal_mode", "synchronous", "page_size", NULL};
@@ -87,6 +92,7 @@ static const struct scenario_vocabulary vocabulary = {
     .workload = know_workload,
     .workload_param = know_workload_param,
     .defect = know_defect,
+    .clock = know_clock,
     .pragma = know_pragma,
 };
 
@@ -126,14 +132,14 @@ static void print_statements(struct buf *out, const struct statement_list *list)
 
 static void print_scenario(struct buf *out, const struct scenario *s)
 {
-	buf_printf(out, "scenario %s <%s>\n", s->path, s->title);
+	if (s->title != NULL) /* a file of invariants has none */
+		buf_printf(out, "scenario %s <%s>\n", s->path, s->title);
 	print_kv(out, "pragma", &s->pragmas);
 	for (size_t i = 0; i < s->attached_count; i++)
 		buf_printf(out, "attach %s <%s>\n", s->attached[i].name, s->attached[i].file);
-	buf_printf(out, "models");
 	for (size_t i = 0; i < s->model_count; i++)
-		buf_printf(out, " %s", s->models[i]);
-	buf_printf(out, "\n");
+		buf_printf(out, "%s %s", i == 0 ? "models" : "", s->models[i]);
+	buf_printf(out, "%s", s->model_count == 0 ? "" : "\n");
 	for (size_t i = 0; i < s->axis_count; i++) {
 		buf_printf(out, "%d axis %s", s->axes[i].line, s->axes[i].key);
 		for (size_t k = 0; k < s->axes[i].value_count; k++)
@@ -178,6 +184,8 @@ static void print_scenario(struct buf *out, const struct scenario *s)
 			buf_printf(out, " %lld", (long long)s->schema_versions[i]);
 		buf_printf(out, "\n");
 	}
+	if (s->clock != NULL)
+		buf_printf(out, "clock %s\n", s->clock);
 	if (s->plant != NULL)
 		buf_printf(out, "%d plant %s\n", s->plant_line, s->plant);
 }
@@ -238,8 +246,10 @@ static void unescape(const char *text, size_t size, struct buf *out)
 	}
 }
 
-/* "parse": the struct, or the error. "parse escaped": with escapes in the input. */
-static void command_parse(const char *args, const char *input, size_t size, struct buf *out)
+/* "parse": the struct, or the error. "parse escaped": with escapes in the input. "invariants": as a
+ * file of invariants. */
+static void command_parse(const char *args, bool invariants, const char *input, size_t size,
+			  struct buf *out)
 {
 	struct scenario *s = NULL;
 	struct err err = ERR_INIT;
@@ -250,7 +260,10 @@ static void command_parse(const char *args, const char *input, size_t size, stru
 		unescape(input, size, &text);
 	else
 		buf_append(&text, input, size);
-	int rc = scenario_parse("f.sql", (const char *)text.data, text.size, &vocabulary, &s, &err);
+	int rc = invariants ? scenario_parse_invariants("f.sql", (const char *)text.data, text.size,
+							&s, &err)
+			    : scenario_parse("f.sql", (const char *)text.data, text.size,
+					     &vocabulary, &s, &err);
 	if (rc == 0) {
 		assert_non_null(s);
 		print_scenario(out, s);
@@ -381,8 +394,9 @@ static size_t run_data(const char *path)
 		buf_init(&out);
 		if (args != NULL)
 			*args++ = '\0';
-		if (strcmp(command, "parse") == 0)
-			command_parse(args == NULL ? "" : args, input, input_size, &out);
+		if (strcmp(command, "parse") == 0 || strcmp(command, "invariants") == 0)
+			command_parse(args == NULL ? "" : args, command[0] == 'i', input,
+				      input_size, &out);
 		else if (strcmp(command, "cases") == 0)
 			command_cases(args == NULL ? label + strlen(label) : args, input,
 				      input_size, &out);
@@ -409,6 +423,13 @@ static void test_parse(void **state)
 {
 	(void)state;
 	assert_true(run_data(DATA "parse.txt") >= 10);
+}
+
+/* A file of invariants: queries with and without a name, @open, @load, and what it refuses. */
+static void test_invariants(void **state)
+{
+	(void)state;
+	assert_true(run_data(DATA "invariants.txt") >= 15);
 }
 
 /* Everything that is refused, with its line. */
@@ -511,9 +532,10 @@ static void test_load(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_kv),	   cmocka_unit_test(test_parse),
-	    cmocka_unit_test(test_errors), cmocka_unit_test(test_cases),
-	    cmocka_unit_test(test_readme), cmocka_unit_test(test_load),
+	    cmocka_unit_test(test_kv),	  cmocka_unit_test(test_invariants),
+	    cmocka_unit_test(test_parse), cmocka_unit_test(test_errors),
+	    cmocka_unit_test(test_cases), cmocka_unit_test(test_readme),
+	    cmocka_unit_test(test_load),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

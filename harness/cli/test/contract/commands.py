@@ -15,21 +15,25 @@ RESULT = ['json', 'sqlite', 'show-data', 'timing', 'quiet', 'verbose', 'color']
 RUNS = RESULT + ['report', 'seed', 'budget', 'set', 'require']
 COMMANDS = {
     'run': RUNS + CASES + ['model', 'depth', 'jobs', 'resume', 'representative'],
+    'test': RUNS + ['model', 'depth', 'jobs', 'resume', 'representative', 'ack', 'invariant',
+                    'check', 'timeout'],
     'replay': RESULT,
-    'explore': RUNS + ['model', 'depth', 'jobs', 'resume', 'representative'],
-    'trace': [],
-    'kill': RUNS + CASES,
+    'record': ['output', 'timeout'],
+    'explore': RUNS + ['model', 'depth', 'jobs', 'resume', 'representative', 'ack', 'invariant',
+                       'check'],
+    'trace': ['strace', 'output'],
+    'kill': RUNS + CASES + ['model', 'jobs', 'resume', 'ack', 'invariant', 'timeout'],
     'matrix': RUNS + CASES + ['model', 'depth', 'jobs', 'resume', 'representative'],
     'mutate': RUNS + CASES + ['model'],
     'list': [],
     'doctor': ['sqlite'],
 }
-NOT_SERVED = ['init', 'test', 'compare', 'explain', 'record', 'sim', 'fuzz',
-              'qualify', 'report', 'merge', 'check', 'shrink']
+NOT_SERVED = ['init', 'compare', 'explain', 'sim', 'fuzz', 'qualify', 'report', 'merge', 'check', 'shrink']
 MODELS = ['strict-posix', 'ext4-ordered', 'ext4-writeback', 'xfs', 'apfs-no-fullfsync',
           'apfs-barrier', 'nvme-4k', 'legacy-512-nopsow', 'lying-disk', 'process-crash']
 DEFECTS = ['ack-before-commit', 'batch-in-two-transactions', 'batch-backwards',
-           'size-later', 'count-later', 'blob-count-later', 'file-never-synced',
+           'size-later', 'count-later', 'blob-count-later', 'order-by-time', 'waits-by-wall-clock',
+           'never-checkpoints', 'file-never-synced',
            'folder-never-synced', 'migration-outside-transaction', 'version-row-before-ddl', 'missing-commit-sync', 'checkpoint-without-log-sync',
            'directory-never-synced', 'failed-fsync-ignored', 'trace-with-a-hole', 'disk-forgets',
            'search-skips', 'history-of-another-run', 'kill-that-never-kills',
@@ -87,6 +91,10 @@ def check_usage(t):
             (['replay', 'a', 'b'], ["'b'"]), (['explore'], ['TRACE']), (['trace'], ['show|stat']),
             (['trace', 'shw', 'x'], ["'shw'"]), (['trace', 'import', 'x'], ["'import'"]),
             (['run', 'x', '--ack', 'lock'], ['--ack']),
+            (['test'], ['behind --']), (['test', 'x'], ['behind --']), (['test', '--'], ['nothing']),
+            (['record', '-o'], ['-o']), (['record', '--', 'true'], ['-o TRACE']),
+            (['test', '--timeout', '5', '--', 'true'], ['--timeout', "'5'"]),
+            (['test', 'x', '--', 'true'], ["'x'"]),
             (['list'], ['scenarios, models or defects']),
             (['list', 'modles'], ["'modles'"]), (['list', 'models', 'x'], ['models']),
             (['doctor', 'x'], ["'x'"]), (['kill'], ['PATH']), (['rnu', 'x'], ["'rnu'"]),

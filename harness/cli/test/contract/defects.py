@@ -20,6 +20,11 @@ LOGS = SERVICE + 'store.workflow executions=2 steps=1 in_flight=1\n' \
     '-- @invariant "a log that a row names is there, whole"\n' \
     'SELECT 1 FROM step_logs WHERE plugpull_file_bytes(file_name) IS NOT bytes' \
     ' OR plugpull_file_fnv1a64(file_name) IS NOT checksum;\n'
+CLOCK = SERVICE + 'store.clock batches=2 events=2\n-- @clock back\n'
+for _kinds, _wrong in (("'data'", '<> position - 1'), ("'flush', 'lock', 'busy'", '>= 10000'),
+                       ("'log'", '<> 0')):
+    CLOCK += f'-- @invariant "what it saw of {_kinds} is right"\nSELECT 1 FROM events' \
+        f' WHERE kind IN ({_kinds}) AND CAST(CAST(payload AS TEXT) AS INTEGER) {_wrong};\n'
 ROWS = '-- @scenario a planted defect\n-- @pragma {settings}\n{plant}-- @setup\n' \
     'CREATE TABLE t(id INTEGER PRIMARY KEY, v);\n' \
     'INSERT INTO t WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 40)\n' \
@@ -29,6 +34,9 @@ WAL = 'journal_mode=wal synchronous=full wal_autocheckpoint=8'
 DELETE = 'journal_mode=delete synchronous=extra'
 # Which scenario shows it, and with which options; the rest is shown by ARCHIVAL.
 SHOWN = {
+    'order-by-time': (CLOCK, 'journal_mode=wal synchronous=full'),
+    'waits-by-wall-clock': (CLOCK, 'journal_mode=wal synchronous=full'),
+    'never-checkpoints': (CLOCK, 'journal_mode=wal synchronous=full'),
     'count-later': (TALK, WAL),
     'blob-count-later': (FILES, WAL),
     'file-never-synced': (LOGS, WAL),

@@ -11,7 +11,8 @@ CASE_MAGIC, TRACE_MAGIC = b'pp-case\n', b'pptrace\n'
 CASE_HEADER, TRACE_HEADER, RECORD_HEADER = 32, 28, 8
 NAME, BASE, BASE_DATA, BASE_END, OPERATION, END = range(1, 7)
 KINDS = ('', 'create', 'write', 'truncate', 'sync-begin', 'sync-end', 'dirsync-begin',
-         'dirsync-end', 'rename', 'unlink', 'link', 'lock', 'unlock', 'ack', 'mark', 'output')
+         'dirsync-end', 'rename', 'unlink', 'link', 'lock', 'unlock', 'ack', 'mark', 'output',
+         'hole')
 
 
 class _Hash128(ctypes.Structure):
@@ -90,3 +91,44 @@ class Trace:
 
     def processes(self):
         return {operation[1] for operation in self.operations}
+
+
+def operation(word, process=0, connection=0, inode=0, data=b'', flags=0, name=0, offset=0):
+    """The payload of an operation that has no second name, and a size only for its data."""
+    return struct.pack('<BBBxHHHxxIIIQQ', OPERATION, KINDS.index(word), flags, process, 0,
+                       connection, inode, name, 0, offset, len(data)) + data
+
+
+def edit_trace(data, change, names=()):
+    """The same trace with other operations: change(position, payload) gives those that stand in its
+    place, and change(0, None) those before the first. Positions of begins move along. `names` get
+    the next numbers."""
+    trace = Trace(data)
+    payloads = [data[at + RECORD_HEADER:at + RECORD_HEADER + struct.unpack_from('<I', data, at)[0]]
+                for at, _ in trace.records]
+    out, moved, count, position = [], {}, 0, 0
+
+    def add(changed):
+        nonlocal count
+        out.extend(changed)
+        count += len(changed)
+
+    for payload in payloads:
+        if payload[0] == OPERATION:
+            position += 1
+            if KINDS[payload[1]] in ('sync-end', 'dirsync-end'):
+                begin = moved[struct.unpack_from('<Q', payload, 24)[0]]
+                payload = payload[:24] + struct.pack('<Q', begin) + payload[32:]
+            changed = change(position, payload)
+            moved[position] = count + 1 + (changed.index(payload) if payload in changed else 0)
+            add(changed)
+        elif payload[0] == END:
+            out.append(payload[:4] + struct.pack('<Q', count) + payload[12:])
+        else:
+            if payload[0] == BASE_END:
+                out.extend(bytes([NAME]) + name.encode() for name in names)
+            out.append(payload)
+            if payload[0] == BASE_END:
+                add(change(0, None))
+    return data[:trace.records[0][0]] + b''.join(
+        struct.pack('<II', len(p), xxh32(p)) + p for p in out)

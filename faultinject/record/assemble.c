@@ -1,0 +1,529 @@
+/*
+ * See assemble.h. One pass over the calls, after assemble_base() has found what was there before.
+ *
+ *     call                         operations
+ *     FILE, OPEN of a new name     create (and truncate, with O_TRUNC on what had bytes)
+ *     WRITE                        write, with O_DSYNC followed by a sync (see assemble_write())
+ *     ALLOCATE                     truncate to a larger size, or a write of zeros
+ *     SYNC_ALL                     a sync of each file, a dirsync of each folder
+ *     ACK, MARK, OUTPUT            ack (of connection 0: everybody's), mark, output
+ *     DIGEST, TROUBLE              a hole, or nothing
+ *
+ * Does not see: a file that is replaced by one with the same inode number between two recorded
+ * calls by somebody who is not recorded, unless the bytes differ in the end.
+ */
+#include "faultinject/record/assemble.h"
+
+#include "faultinject/base/buf.h"
+#include "faultinject/base/hash.h"
+#include "faultinject/record/assemble_internal.h"
+#include "faultinject/record/connections.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+	PERHAPS_MAX = 6, /* uncertain calls that are tried both ways: 2^6 traces */
+	ACTORS_MAX = UINT16_MAX,
+};
+
+/* ---- files, processes ---- */
+
+uint32_t assembler_inode(const struct assembler *a, uint64_t dev, uint64_t ino)
+{
+	const struct file_key key = {dev, ino};
+	struct known_file *k;
+
+	HASH_FIND(hh, a->files, &key, sizeof key, k);
+	return k == NULL ? 0 : k->inode;
+}
+
+void assembler_bind(struct assembler *a, uint64_t dev, uint64_t ino, uint32_t inode)
+{
+	const struct file_key key = {dev, ino};
+	struct known_file *k;
+
+	HASH_FIND(hh, a->files, &key, sizeof key, k);
+	if (k == NULL) {
+		k = xcalloc(1, sizeof *k);
+		k->key = key;
+		HASH_ADD(hh, a->files, key, sizeof key, k);
+	}
+	k->inode = inode;
+	assembler_state(a, inode)->dev = dev;
+}
+
+static uint16_t number_of(struct actor_number **table, uint16_t *count, uint32_t process,
+			  uint32_t id)
+{
+	const struct actor_key key = {process, id};
+	struct actor_number *n;
+
+	HASH_FIND(hh, *table, &key, sizeof key, n);
+	if (n == NULL && *count < ACTORS_MAX) {
+		n = xcalloc(1, sizeof *n);
+		n->key = key;
+		n->number = ++*count;
+		HASH_ADD(hh, *table, key, sizeof key, n);
+	}
+	return n == NULL ? 0 : n->number;
+}
+
+static void forget(struct actor_number **table, uint32_t process, uint32_t id)
+{
+	const struct actor_key key = {process, id};
+	struct actor_number *n;
+
+	HASH_FIND(hh, *table, &key, sizeof key, n);
+	if (n != NULL) {
+		HASH_DEL(*table, n);
+		free(n);
+	}
+}
+
+/* ---- operations ---- */
+
+struct file_state *assembler_state(struct assembler *a, uint32_t inode)
+{
+	if (inode >= a->state_count) {
+		size_t count = 2 * (size_t)inode + 16;
+
+		a->states = xrealloc(a->states, count * sizeof *a->states);
+		memset(a->states + a->state_count, 0, (count - a->state_count) * sizeof *a->states);
+		a->state_count = count;
+	}
+	return &a->states[inode];
+}
+
+/* A mark says which program a process runs, before the first thing that it does. */
+static void put_program(struct assembler *a, const struct call *c)
+{
+	struct running_program *p;
+	char *text;
+
+	HASH_FIND(hh, a->programs, &c->pid, sizeof c->pid, p);
+	if (p == NULL)
+		return;
+	HASH_DEL(a->programs, p);
+	text = xasprintf("program %s", p->path);
+	free(p);
+	(void)assembler_put(
+	    a, c,
+	    (struct op){.kind = OP_MARK, .size = strlen(text), .data = (const uint8_t *)text});
+	free(text);
+}
+
+/* Files are held whole, here and wherever the trace is explored. */
+static bool is_too_large(const struct op *op)
+{
+	if (op->kind == OP_WRITE)
+		return op->offset > ASSEMBLE_FILE_SIZE_MAX ||
+		       op->size > ASSEMBLE_FILE_SIZE_MAX - op->offset;
+	return op->kind == OP_TRUNCATE && op->size > ASSEMBLE_FILE_SIZE_MAX;
+}
+
+/* Appends an operation by the process of `c`. 0 when the trace cannot take it. */
+uint64_t assembler_put(struct assembler *a, const struct call *c, struct op op)
+{
+	uint64_t position;
+
+	if (a->rc != 0)
+		return 0;
+	if (is_too_large(&op)) {
+		a->rc = err_set(&a->err, ERR_LIMIT, "%s: larger than %d GiB, which is the most",
+				c->path != NULL ? c->path : "a file",
+				(int)(ASSEMBLE_FILE_SIZE_MAX >> 30));
+		return 0;
+	}
+	put_program(a, c);
+	op.process = number_of(&a->processes, &a->process_count, 0, c->pid);
+	op.thread = number_of(&a->threads, &a->thread_count, op.process, c->tid);
+	if (trace_check_op(a->t, &op, &a->err) != 0) {
+		a->rc = err_context(&a->err, "call %zu", (size_t)(c - a->calls->items) + 1);
+		return 0;
+	}
+	position = trace_append(a->t, &op);
+	if (op.kind == OP_WRITE || op.kind == OP_TRUNCATE) {
+		assembler_state(a, op.inode)->changed = position;
+		assembler_state(a, op.inode)->unsynced = true;
+	}
+	return position;
+}
+
+/* The bytes that were written are not what was recorded, or something was missed. */
+void assembler_hole(struct assembler *a, uint32_t inode, size_t call, const char *why)
+{
+	a->holes = xgrow(a->holes, a->hole_count, &a->hole_cap, sizeof *a->holes);
+	a->holes[a->hole_count++] =
+	    (struct found_hole){.inode = inode, .call = call, .why = xstrdup(why)};
+}
+
+void assembler_hole_at(struct assembler *a, uint32_t inode, const struct call *c, const char *what)
+{
+	char *why = xasprintf("%s: %s", c->path != NULL ? c->path : "a file", what);
+
+	assembler_hole(a, inode, (size_t)(c - a->calls->items), why);
+	free(why);
+}
+
+uint64_t assembler_size(struct assembler *a, uint32_t inode)
+{
+	uint64_t size;
+
+	trace_image_follow(a->image);
+	(void)trace_image_inode(a->image, inode, &size);
+	return size;
+}
+
+uint32_t assembler_name(struct assembler *a, const char *path)
+{
+	uint32_t name = path == NULL ? 0 : trace_name(a->t, path);
+
+	if (name == 0 && a->rc == 0)
+		a->rc = err_set(&a->err, ERR_LIMIT, "'%.200s' is no name that a trace can hold",
+				path == NULL ? "" : path);
+	return name;
+}
+
+uint32_t assembler_named(struct assembler *a, uint32_t name)
+{
+	trace_image_follow(a->image);
+	return trace_image_names(a->image, name);
+}
+
+/* ---- locks, notes, looks ---- */
+
+static void on_lock(struct assembler *a, const struct call *c, bool unlock)
+{
+	uint32_t inode = 0;
+	uint8_t flags = (c->flags & CALL_SHARED) != 0 ? OP_LOCK_SHARED : 0;
+
+	if ((c->flags & CALL_SHM) != 0) {
+		size_t size = c->path == NULL ? 0 : strlen(c->path);
+		char *database;
+
+		if (size <= strlen("-shm"))
+			return;
+		database = xasprintf("%.*s", (int)(size - strlen("-shm")), c->path);
+		inode = assembler_named(a, trace_find_name(a->t, database));
+		free(database);
+		flags |= OP_LOCK_SHM;
+	} else {
+		inode = assembler_inode(a, c->dev, c->ino);
+	}
+	if (inode == 0)
+		return;
+	if (unlock)
+		flags &= (uint8_t)~OP_LOCK_SHARED;
+	(void)assembler_put(a, c,
+			    (struct op){.kind = unlock ? OP_UNLOCK : OP_LOCK,
+					.flags = flags,
+					.inode = inode,
+					.offset = c->offset,
+					.size = c->length});
+}
+
+static void on_note(struct assembler *a, const struct call *c)
+{
+	(void)assembler_put(a, c,
+			    (struct op){.kind = c->kind == CALL_OUTPUT ? OP_OUTPUT : OP_MARK,
+					.size = c->data_size,
+					.data = c->data});
+	if (c->kind == CALL_ACK)
+		(void)assembler_put(a, c, (struct op){.kind = OP_ACK});
+}
+
+static void on_program(struct assembler *a, const struct call *c)
+{
+	struct running_program *p;
+
+	a->report.program_count++;
+	HASH_FIND(hh, a->programs, &c->pid, sizeof c->pid, p);
+	if (p == NULL) {
+		p = xcalloc(1, sizeof *p);
+		p->pid = c->pid;
+		HASH_ADD(hh, a->programs, pid, sizeof p->pid, p);
+	}
+	p->path = c->path == NULL ? "?" : c->path;
+}
+
+static void on_digest_end(struct assembler *a, const struct call *c, size_t index)
+{
+	uint32_t inode = assembler_inode(a, c->dev, c->ino);
+	uint64_t size;
+
+	/* A descriptor that is open for writing only cannot be read: the end of all will tell. */
+	if (inode == 0 || c->result < 0 || c->begin >= a->calls->count ||
+	    assembler_state(a, inode)->changed > a->begun[c->begin] ||
+	    assembler_state(a, inode)->differs)
+		return;
+	trace_image_follow(a->image);
+	const uint8_t *data = trace_image_inode(a->image, inode, &size);
+
+	if (size == c->length && hash64(data, size, 0) == c->hash)
+		return;
+	assembler_hole_at(a, inode, c, "its bytes are not those that were recorded");
+	a->holes[a->hole_count - 1].looked = true;
+	a->holes[a->hole_count - 1].call = index;
+	assembler_state(a, inode)->differs = true;
+}
+
+static void on_trouble(struct assembler *a, const struct call *c)
+{
+	uint32_t inode = c->ino == 0 ? 0 : assembler_inode(a, c->dev, c->ino);
+	char *why = xasprintf("%.*s", (int)(c->data_size < 400 ? c->data_size : 400),
+			      c->data_size == 0 ? "" : (const char *)c->data);
+
+	assembler_hole(a, inode, (size_t)(c - a->calls->items), why);
+	free(why);
+}
+
+static void on_blind(struct assembler *a, const struct call *c)
+{
+	struct assemble_report *r = &a->report;
+	char *text = xasprintf("%s: %.*s", c->path == NULL ? "?" : c->path,
+			       (int)(c->data_size < 400 ? c->data_size : 400),
+			       c->data_size == 0 ? "" : (const char *)c->data);
+
+	r->blind = xgrow(r->blind, r->blind_count, &r->blind_cap, sizeof *r->blind);
+	r->blind[r->blind_count++] = text;
+}
+
+/* ---- the pass ---- */
+
+static void on_call(struct assembler *a, const struct call *c, size_t index)
+{
+	switch (c->kind) {
+	case CALL_PROCESS:
+		on_program(a, c);
+		break;
+	case CALL_EXIT: /* the number may be used again, by another process */
+		forget(&a->processes, 0, c->pid);
+		break;
+	case CALL_BLIND:
+		on_blind(a, c);
+		break;
+	case CALL_FILE:
+	case CALL_OPEN:
+		assemble_open(a, c);
+		break;
+	case CALL_WRITE:
+		assemble_write(a, c);
+		break;
+	case CALL_TRUNCATE:
+		assemble_truncate(a, c);
+		break;
+	case CALL_ALLOCATE:
+		assemble_allocate(a, c);
+		break;
+	case CALL_SYNC_BEGIN:
+		assemble_sync_begin(a, c, index);
+		break;
+	case CALL_DIRSYNC_BEGIN:
+		assemble_dirsync_begin(a, c, index);
+		break;
+	case CALL_SYNC_END:
+	case CALL_DIRSYNC_END:
+		assemble_sync_end(a, c);
+		break;
+	case CALL_SYNC_ALL_BEGIN:
+		a->begun[index] = a->t->op_count + 1;
+		break;
+	case CALL_SYNC_ALL_END:
+		assemble_sync_all_end(a, c);
+		break;
+	case CALL_RENAME:
+		assemble_rename(a, c);
+		break;
+	case CALL_UNLINK:
+		assemble_unlink(a, c);
+		break;
+	case CALL_LINK:
+		assemble_link(a, c);
+		break;
+	case CALL_LOCK:
+	case CALL_UNLOCK:
+		on_lock(a, c, c->kind == CALL_UNLOCK);
+		break;
+	case CALL_DIGEST_BEGIN:
+		a->begun[index] = a->t->op_count;
+		break;
+	case CALL_DIGEST_END:
+		on_digest_end(a, c, index);
+		break;
+	case CALL_OUTPUT:
+	case CALL_ACK:
+	case CALL_MARK:
+		on_note(a, c);
+		break;
+	case CALL_TROUBLE:
+		on_trouble(a, c);
+		break;
+	case CALL_CONTENT: /* assemble_base() */
+	case CALL_CLOSE:   /* the next holder of a lock shows that it was given up */
+	case CALL_MAPPED:  /* the bytes show whether anything came of it */
+	default:
+		break;
+	}
+}
+
+static void compare_live(struct assembler *a)
+{
+	trace_image_follow(a->image);
+	for (uint32_t n = 1; n <= a->t->name_count && a->rc == 0; n++) {
+		uint32_t inode = trace_image_names(a->image, n);
+		char *why = assemble_compare_file(a->image, inode, a->t->names[n]);
+
+		if (why != NULL && (inode == 0 || !assembler_state(a, inode)->differs))
+			assembler_hole(a, inode, a->calls->count, why);
+		free(why);
+	}
+}
+
+static void put_holes(struct assembler *a)
+{
+	for (size_t i = 0; i < a->hole_count && a->rc == 0; i++) {
+		const struct found_hole *h = &a->holes[i];
+
+		if (h->excused)
+			continue;
+		(void)trace_append_hole(a->t, 0, h->inode, h->why);
+		a->report.hole_count++;
+	}
+}
+
+static void assembler_release(struct assembler *a)
+{
+	struct known_file *k, *next_k;
+	struct actor_number *n, *next_n;
+	struct running_program *p, *next_p;
+
+	HASH_ITER (hh, a->files, k, next_k) {
+		HASH_DEL(a->files, k);
+		free(k);
+	}
+	HASH_ITER (hh, a->processes, n, next_n) {
+		HASH_DEL(a->processes, n);
+		free(n);
+	}
+	HASH_ITER (hh, a->programs, p, next_p) {
+		HASH_DEL(a->programs, p);
+		free(p);
+	}
+	HASH_ITER (hh, a->threads, n, next_n) {
+		HASH_DEL(a->threads, n);
+		free(n);
+	}
+	for (size_t i = 0; i < a->hole_count; i++)
+		free(a->holes[i].why);
+	free(a->holes);
+	free(a->states);
+	free(a->begun);
+	trace_image_free(a->image);
+	trace_free(a->t);
+	assemble_report_release(&a->report);
+}
+
+/* Names that a file had; a folder that was synced has a name, too. */
+static size_t count_files(const struct trace *t)
+{
+	bool *had = xcalloc((size_t)t->name_count + 1, sizeof *had);
+	size_t count = 0;
+
+	for (size_t i = 0; i < t->base_count; i++)
+		had[t->base[i].name] = true;
+	for (size_t i = 0; i < t->op_count; i++) {
+		const struct op *op = &t->ops[i];
+
+		had[op->kind == OP_CREATE ? op->name : op->name2] = true;
+	}
+	for (uint32_t n = 1; n <= t->name_count; n++)
+		count += had[n];
+	free(had);
+	return count;
+}
+
+/* One trace, without those uncertain calls whose bit in `without` is set. */
+static void run(struct assembler *a, const struct call_list *calls,
+		const struct assemble_options *o, unsigned without)
+{
+	/* What os_unix tells SQLite on Linux: 4096-byte sectors, SQLITE_IOCAP_POWERSAFE_OVERWRITE.
+	 */
+	static const struct trace_device device = {4096, 0x1000};
+	unsigned uncertain = 0;
+
+	*a = (struct assembler){.calls = calls};
+	a->t = trace_create(device, o->producer);
+	a->begun = xcalloc(calls->count + 1, sizeof *a->begun);
+	a->rc = assemble_base(a, &a->err);
+	a->image = trace_image_create(a->t);
+	for (size_t i = 0; i < calls->count && a->rc == 0; i++) {
+		const struct call *c = &calls->items[i];
+		bool perhaps = (c->flags & CALL_PERHAPS) != 0;
+
+		if (perhaps && uncertain < PERHAPS_MAX && (without & 1u << uncertain++) != 0)
+			continue;
+		on_call(a, c, i);
+	}
+	if (a->rc == 0 && o->live)
+		compare_live(a);
+	put_holes(a);
+	a->report.process_count = a->process_count;
+	a->report.file_count = count_files(a->t);
+}
+
+static unsigned count_uncertain(const struct call_list *calls)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < calls->count; i++)
+		count += (calls->items[i].flags & CALL_PERHAPS) != 0;
+	return count < PERHAPS_MAX ? count : PERHAPS_MAX;
+}
+
+int assemble(const struct call_list *calls, const struct assemble_options *o,
+	     struct trace **ret_trace, struct assemble_report *ret_report, struct err *err)
+{
+	unsigned ways = o->live ? 1u << count_uncertain(calls) : 1;
+	struct assembler best, a;
+	int rc;
+
+	memset(ret_report, 0, sizeof *ret_report);
+	run(&best, calls, o, 0);
+	for (unsigned without = 1; without < ways && best.rc == 0 && best.report.hole_count > 0;
+	     without++) {
+		run(&a, calls, o, without);
+		if (a.rc == 0 && a.report.hole_count < best.report.hole_count) {
+			assembler_release(&best);
+			best = a;
+		} else {
+			assembler_release(&a);
+		}
+	}
+	rc = best.rc;
+	if (rc == 0) {
+		connections_assign(best.t);
+		*ret_trace = best.t;
+		best.t = NULL;
+		*ret_report = best.report;
+		best.report = (struct assemble_report){0};
+	} else if (err != NULL) {
+		*err = best.err;
+	}
+	assembler_release(&best);
+	return rc;
+}
+
+void assemble_report_release(struct assemble_report *r)
+{
+	for (size_t i = 0; i < r->blind_count; i++)
+		free(r->blind[i]);
+	free(r->blind);
+	memset(r, 0, sizeof *r);
+}

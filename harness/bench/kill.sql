@@ -1,0 +1,7 @@
+-- @scenario a small store under real kills
+-- @pragma journal_mode=wal synchronous=full wal_autocheckpoint=8
+-- @require durable
+-- @workload store.archival batches=6 events=4
+-- @batch events id=batch_id count=batch_count
+-- @order events position
+-- @schema-version 1,2,3,4

@@ -1,0 +1,270 @@
+/* See foreign_keep.h. */
+#include "harness/drive/foreign_keep.h"
+
+#include "faultinject/base/buf.h"
+#include "faultinject/base/fileio.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+	CLOSED_LOOKS = 10, /* somebody who only looks at the files is gone soon */
+	CLOSED_WAIT_MS = 100,
+};
+
+static int failed(struct err *err, const char *what, const char *path)
+{
+	return err_set(err, ERR_IO, "cannot %s %s: %s", what, path, strerror(errno));
+}
+
+int foreign_keep_open(struct foreign_keep *k, struct err *err)
+{
+	char here[PATH_MAX];
+
+	if (getcwd(here, sizeof here) == NULL)
+		return failed(err, "say where", "this folder is");
+	char *folder = xasprintf("%s/%s", strcmp(here, "/") == 0 ? "" : here, FOREIGN_KEEP_FOLDER);
+	int rc = 0;
+
+	if (mkdir(folder, 0700) != 0 && errno == EEXIST)
+		rc = err_set(err, ERR_INPUT,
+			     "%s is there: another `plugpull kill` works here, or one was killed "
+			     "before it had put the databases back. `sh %s/restore.sh` puts them "
+			     "back; or remove the folder",
+			     folder, FOREIGN_KEEP_FOLDER);
+	else if (access(folder, W_OK) != 0)
+		rc = failed(err, "make", folder);
+	if (rc != 0) {
+		free(folder);
+		return rc;
+	}
+	k->folder = folder;
+	return 0;
+}
+
+/* ---- the copies ---- */
+
+static char *copy_path(const struct foreign_keep *k, size_t i)
+{
+	return xasprintf("%s/%zu", k->folder, i + 1);
+}
+
+/* Writes a file of the folder, whole or not at all. */
+static int write_whole(const char *path, const void *data, size_t size, struct err *err)
+{
+	char *next = xasprintf("%s.next", path);
+	int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int rc = 0;
+
+	if (fd < 0 || (size > 0 && fd_write_all(fd, data, size) != 0) || fsync(fd) != 0)
+		rc = failed(err, "write", next);
+	if (fd >= 0 && close(fd) != 0 && rc == 0)
+		rc = failed(err, "write", next);
+	if (rc == 0 && (rename(next, path) != 0 || folder_sync_of(path) != 0))
+		rc = failed(err, "write", path);
+	free(next);
+	return rc;
+}
+
+/* In single quotes, for a shell. */
+static void put_quoted(struct buf *b, const char *text)
+{
+	buf_printf(b, "'");
+	for (; *text != '\0'; text++) {
+		if (*text == '\'')
+			buf_printf(b, "'\\''");
+		else
+			buf_append(b, text, 1);
+	}
+	buf_printf(b, "'");
+}
+
+static int write_script(const struct foreign_keep *k, struct err *err)
+{
+	char *path = xasprintf("%s/restore.sh", k->folder);
+	struct buf b;
+
+	buf_init(&b);
+	buf_printf(&b, "#!/bin/sh\n"
+		       "# plugpull kill was ended before it had put these files back.\n"
+		       "# This does it. No program may have them open.\n"
+		       "set -e\n");
+	for (size_t i = 0; i < k->files.count; i++) {
+		const struct foreign_file *f = &k->files.items[i];
+
+		if (f->exists) {
+			char *copy = copy_path(k, i);
+
+			buf_printf(&b, "cat ");
+			put_quoted(&b, copy);
+			buf_printf(&b, " > ");
+			put_quoted(&b, f->path);
+			buf_printf(&b, "\nchmod %o ", (unsigned)f->mode);
+			put_quoted(&b, f->path);
+			free(copy);
+		} else {
+			buf_printf(&b, "rm -f ");
+			put_quoted(&b, f->path);
+		}
+		buf_printf(&b, "\nrm -f ");
+		char *shm = xasprintf("%s-shm", f->path);
+
+		put_quoted(&b, shm);
+		free(shm);
+		buf_printf(&b, "\n");
+	}
+	buf_printf(&b, "sync\nrm -r ");
+	put_quoted(&b, k->folder);
+	buf_printf(&b, "\n");
+	int rc = write_whole(path, b.data, b.size, err);
+
+	buf_release(&b);
+	free(path);
+	return rc;
+}
+
+/* What a name of the base held; hard links have their content with the first of them. */
+static const struct trace_base *base_of(const struct trace *t, const char *path)
+{
+	const struct trace_base *named = NULL;
+
+	for (size_t i = 0; i < t->base_count && named == NULL; i++)
+		if (strcmp(t->names[t->base[i].name], path) == 0)
+			named = &t->base[i];
+	for (size_t i = 0; i < t->base_count && named != NULL; i++)
+		if (t->base[i].inode == named->inode && t->base[i].data != NULL)
+			return &t->base[i];
+	return named;
+}
+
+/* A log beside a database, which the run did not come to open: it is as it was, and must not be
+ * taken for one that the run made. */
+static int keep_untouched(struct foreign_file *f, struct err *err)
+{
+	struct foreign_files one = {.items = f, .count = 1, .cap = 1};
+
+	return foreign_files_read(&one, err);
+}
+
+static int keep_file(struct foreign_keep *k, const struct trace *t, const char *path,
+		     struct err *err)
+{
+	const struct trace_base *base = base_of(t, path);
+	struct foreign_file *f;
+	struct stat st;
+	int rc = foreign_files_add(&k->files, path, &f, err);
+
+	if (rc != 0)
+		return rc;
+	if (trace_find_name(t, path) == 0) {
+		rc = keep_untouched(f, err);
+	} else if (base != NULL) {
+		f->exists = true;
+		f->size = base->size;
+		f->data = xmalloc((size_t)base->size + 1);
+		if (base->size > 0)
+			memcpy(f->data, base->data, (size_t)base->size);
+		if (lstat(path, &st) == 0 && S_ISREG(st.st_mode))
+			f->mode = st.st_mode & 07777;
+	}
+	if (rc != 0 || !f->exists)
+		return rc;
+	char *copy = copy_path(k, k->files.count - 1);
+
+	rc = write_whole(copy, f->data, (size_t)f->size, err);
+	free(copy);
+	return rc;
+}
+
+int foreign_keep_add(struct foreign_keep *k, const struct trace *t, struct err *err)
+{
+	struct foreign_files names = {0};
+	size_t before = k->files.count;
+	int rc = foreign_files_name(&names, t, err);
+
+	for (size_t i = 0; i < names.count && rc == 0; i++)
+		if (foreign_files_find(&k->files, names.items[i].path) == NULL)
+			rc = keep_file(k, t, names.items[i].path, err);
+	if (rc == 0 && k->files.count > before)
+		rc = write_script(k, err);
+	foreign_files_release(&names);
+	return rc;
+}
+
+/* ---- back ---- */
+
+int foreign_keep_restore(const struct foreign_keep *k, struct err *err)
+{
+	return foreign_files_put(&k->files, false, err);
+}
+
+static int remove_folder(const struct foreign_keep *k, struct err *err)
+{
+	char *script = xasprintf("%s/restore.sh", k->folder);
+
+	/* The script first: half of the copies would put back half of the files. */
+	(void)unlink(script);
+	free(script);
+	for (size_t i = 0; i < k->files.count; i++) {
+		char *copy = copy_path(k, i);
+
+		(void)unlink(copy);
+		free(copy);
+	}
+	return rmdir(k->folder) == 0 ? 0 : failed(err, "remove", k->folder);
+}
+
+/* Another program's open database is not changed under it. */
+static int wait_closed(const struct foreign_keep *k, struct err *err)
+{
+	for (int i = 0;; i++) {
+		char *who = foreign_files_open_elsewhere(&k->files);
+		int rc = 0;
+
+		if (who == NULL)
+			return 0;
+		if (i == CLOSED_LOOKS)
+			rc = err_set(err, ERR_IO, "%s", who);
+		free(who);
+		if (rc != 0)
+			return rc;
+		(void)poll(NULL, 0, CLOSED_WAIT_MS);
+	}
+}
+
+int foreign_keep_close(struct foreign_keep *k, struct err *err)
+{
+	sigset_t signals, before;
+	int rc;
+
+	if (k->folder == NULL)
+		return 0;
+	(void)sigemptyset(&signals);
+	(void)sigaddset(&signals, SIGINT);
+	(void)sigaddset(&signals, SIGTERM);
+	(void)sigaddset(&signals, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &signals, &before);
+	rc = wait_closed(k, err);
+	if (rc == 0)
+		rc = foreign_files_put(&k->files, true, err);
+	if (rc != 0)
+		(void)err_context(err,
+				  "the databases are not back as they were; `sh "
+				  "%s/restore.sh` puts them back",
+				  FOREIGN_KEEP_FOLDER);
+	else
+		rc = remove_folder(k, err);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	foreign_files_release(&k->files);
+	free(k->folder);
+	k->folder = NULL;
+	return rc;
+}
