@@ -112,6 +112,8 @@ check-long: bootstrap ## what takes an hour: a million recoveries, every sync of
 	python3 .ci/check-long --build $(BUILD) --depth 2 --recoveries 200000 --seeds 4
 	@$(MAKE) -j$(JOBS) tests
 	PLUGPULL_LONG=1 $(BUILD)/test/test_equivalence
+	PLUGPULL_LONG=1 $(BUILD)/test/test_random_traces
+	PLUGPULL_LONG=1 $(BUILD)/test/test_random_again
 	STORE_TEST_LONG=1 $(BUILD)/test/test_store_fault
 	python3 .ci/check-store --build $(BUILD)
 	python3 harness/cli/test/models_test.py $(BUILD)/plugpull --long

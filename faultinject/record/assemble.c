@@ -284,15 +284,17 @@ static void on_trouble(struct assembler *a, const struct call *c)
 	free(why);
 }
 
+/* It may have done to the databases what leaves no trace in their bytes, and it may have had
+ * databases of its own. */
 static void on_blind(struct assembler *a, const struct call *c)
 {
-	struct assemble_report *r = &a->report;
-	char *text = xasprintf("%s: %.*s", c->path == NULL ? "?" : c->path,
-			       (int)(c->data_size < 400 ? c->data_size : 400),
-			       c->data_size == 0 ? "" : (const char *)c->data);
+	char *why = xasprintf("nobody could watch %s, which was run: %.*s",
+			      c->path == NULL ? "a program" : c->path,
+			      (int)(c->data_size < 400 ? c->data_size : 400),
+			      c->data_size == 0 ? "" : (const char *)c->data);
 
-	r->blind = xgrow(r->blind, r->blind_count, &r->blind_cap, sizeof *r->blind);
-	r->blind[r->blind_count++] = text;
+	assembler_hole(a, 0, (size_t)(c - a->calls->items), why);
+	free(why);
 }
 
 /* ---- the pass ---- */
@@ -427,7 +429,6 @@ static void assembler_release(struct assembler *a)
 	free(a->begun);
 	trace_image_free(a->image);
 	trace_free(a->t);
-	assemble_report_release(&a->report);
 }
 
 /* Names that a file had; a folder that was synced has a name, too. */
@@ -512,18 +513,9 @@ int assemble(const struct call_list *calls, const struct assemble_options *o,
 		*ret_trace = best.t;
 		best.t = NULL;
 		*ret_report = best.report;
-		best.report = (struct assemble_report){0};
 	} else if (err != NULL) {
 		*err = best.err;
 	}
 	assembler_release(&best);
 	return rc;
-}
-
-void assemble_report_release(struct assemble_report *r)
-{
-	for (size_t i = 0; i < r->blind_count; i++)
-		free(r->blind[i]);
-	free(r->blind);
-	memset(r, 0, sizeof *r);
 }

@@ -39,14 +39,11 @@ struct assemble_report {
 	size_t process_count; /* processes that touched a file */
 	size_t file_count;    /* names that were recorded */
 	size_t hole_count;
-	char **blind; /* owned; "PATH: why" of programs that nobody saw into */
-	size_t blind_count, blind_cap;
 };
 
-/* *ret_trace is the caller's; *ret_report too, also when it returns an error (then zeroed).
- * ERR_LIMIT: more than a trace holds. */
+/* *ret_trace is the caller's; *ret_report is zeroed on an error. ERR_LIMIT: more than a trace
+ * holds. */
 int assemble(const struct call_list *calls, const struct assemble_options *o,
 	     struct trace **ret_trace, struct assemble_report *ret_report, struct err *err);
-void assemble_report_release(struct assemble_report *r); /* accepts a zeroed one */
 
 #endif

@@ -175,7 +175,6 @@ static int import(const struct options *options)
 		cli_say_trace(options->output, t, &report);
 		fputc('\n', stderr);
 	}
-	assemble_report_release(&report);
 	trace_free(t);
 	return code;
 }

@@ -49,7 +49,7 @@ const struct scenario_vocabulary *cli_vocabulary(void);
 /* Prints "plugpull: MESSAGE" to stderr and returns the error's exit code. */
 int cli_fail(const struct err *err);
 
-/* SIGINT and SIGTERM set a flag instead of ending the process; a second one ends it. */
+/* SIGINT, SIGTERM and SIGHUP set a flag instead of ending the process; a second one ends it. */
 void cli_catch_interrupts(void);
 bool cli_interrupted(void *ctx);
 

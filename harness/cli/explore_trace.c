@@ -22,6 +22,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The pragmas of a trace's own connections are what they were: those of --set are for the
+ * connection that recovers. A program that is yet to run would be thought to get them. */
+static int check_pragma(const struct options *o, const struct kv *kv, struct err *err)
+{
+	if (o->command != COMMAND_TEST)
+		return 0;
+	return err_set(
+	    err, ERR_USAGE,
+	    "option --set: '%s' is a pragma, and the program sets its own; only model.KEY "
+	    "can be set",
+	    kv->key);
+}
+
 static int add_set(const struct options *o, struct subject *s, struct err *err)
 {
 	for (size_t i = 0; i < o->set.count; i++) {
@@ -32,6 +45,8 @@ static int add_set(const struct options *o, struct subject *s, struct err *err)
 				return err_context(err, "option --set");
 			kv_set(&s->model_params, kv->key + 6, kv->value);
 		} else {
+			if (check_pragma(o, kv, err) != 0)
+				return ERR_USAGE;
 			if (!v->pragma(kv->key, kv->value, err))
 				return err_context(err, "option --set");
 			kv_set(&s->pragmas, kv->key, kv->value);
@@ -104,8 +119,14 @@ static void weigh_program(const struct explored *x, struct case_result *c)
 		return;
 	c->has_program_exit = true;
 	c->program_exit = x->program_exit;
+	if (x->program_exit != 0 && x->nothing == NULL)
+		case_result_note(c, "the program ended with exit status %d", x->program_exit);
 	if (c->verdict != CASE_HELD)
 		return;
+	if (c->lost_acked_max > 0)
+		case_result_note(c, "a crash can lose up to %llu acknowledged commit%s",
+				 (unsigned long long)c->lost_acked_max,
+				 c->lost_acked_max == 1 ? "" : "s");
 	if (x->cut_short != NULL) {
 		c->verdict = CASE_INCONCLUSIVE;
 		c->reason = xasprintf("%s; what it did until then was explored", x->cut_short);
@@ -190,6 +211,11 @@ int cli_check_explore(const struct options *o, struct scenario **ret_invariants,
 		if (model_find(o->models[i], &unused, err) != 0)
 			return err_context(err, "option --model");
 	int rc = cli_check_outputs(o, err);
+	struct subject *s = subject_create();
+
+	if (rc == 0)
+		rc = add_set(o, s, err);
+	subject_free(s);
 	if (rc == 0 && o->invariant != NULL &&
 	    (rc = scenario_load_invariants(o->invariant, ret_invariants, err)) != 0)
 		(void)err_context(err, "option --invariant");
@@ -228,7 +254,8 @@ int cli_explore_trace(const struct options *options, const struct explored *x)
 	rc = cli_open_resume(options, &gate, &err);
 	if (rc == 0)
 		rc = fi_vfs_register(&err);
-	for (size_t i = 0; i < model_count && rc == 0 && !cli_interrupted(NULL); i++) {
+	for (size_t i = 0;
+	     i < model_count && rc == 0 && (x->nothing != NULL || !cli_interrupted(NULL)); i++) {
 		progress_case(&progress, i, model_count);
 		rc = explore_model(options, x, models[i], &gate, &result, &err);
 	}

@@ -49,6 +49,8 @@ void cli_catch_interrupts(void)
 	(void)sigemptyset(&action.sa_mask);
 	(void)sigaction(SIGINT, &action, NULL);
 	(void)sigaction(SIGTERM, &action, NULL);
+	if (signal(SIGHUP, SIG_IGN) != SIG_IGN) /* nohup(1) stays what it is */
+		(void)sigaction(SIGHUP, &action, NULL);
 }
 
 bool cli_interrupted(void *ctx)

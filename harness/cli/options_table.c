@@ -49,9 +49,9 @@ static const struct command_info commands[] = {
      "Builds the crash state of a violation once more and recovers from it. CASE is the token that "
      "a report names, or a .ppcase file, which holds everything needed on any machine.",
      "# a token, looked up in .plugpull/cases\n"
-     "plugpull replay pp1-3f2a9c\n"
+     "plugpull replay pp1-a256641c9e6c13c893249b48b851ff90\n"
      "# a case file out of somebody else's report\n"
-     "plugpull replay out/cases/pp1-3f2a9c.ppcase --verbose\n",
+     "plugpull replay -v out/cases/pp1-a256641c9e6c13c893249b48b851ff90.ppcase\n",
      true, false, 1, 1, "CASE"},
     {COMMAND_RECORD, "record", "-o TRACE -- CMD...", "record what a program does to its databases",
      "Runs a program as it is and writes what it did to its SQLite databases into a trace, for "
@@ -241,12 +241,11 @@ static const struct option_info table[] = {
     [OPTION_STRACE] = {"strace", 0, "FILE", "What strace wrote.", BIT(COMMAND_TRACE)},
     [OPTION_OUTPUT] = {"output", 'o', "TRACE", "Where the trace goes.",
 		       BIT(COMMAND_RECORD) | BIT(COMMAND_TRACE)},
-    [OPTION_TIMEOUT] =
-	{"timeout", 0, "300s",
-	 "End the program when it runs longer. What it did until then counts, and the verdict is "
-	 "at "
-	 "best inconclusive (not of `kill`, where a run may end anywhere). Standard: 300s.",
-	 PROGRAMS | BIT(COMMAND_KILL)},
+    [OPTION_TIMEOUT] = {"timeout", 0, "300s",
+			"End the program when it runs longer. What it did until then counts; the "
+			"verdict of `test` is "
+			"at best inconclusive. Standard: 300s.",
+			PROGRAMS | BIT(COMMAND_KILL)},
     [OPTION_SHOW_DATA] = {"show-data", 0, NULL,
 			  "Show row values in messages; otherwise their types, sizes and hashes.",
 			  RESULTS},
@@ -392,7 +391,7 @@ static void print_front_page(FILE *out)
 	print_examples(out, "# would a power loss lose anything?\n"
 			    "plugpull run scenarios/\n"
 			    "# see a losing state again\n"
-			    "plugpull replay pp1-3f2a9c\n"
+			    "plugpull replay pp1-a256641c9e6c13c893249b48b851ff90\n"
 			    "# the options of a command\n"
 			    "plugpull run --help\n");
 	(void)fprintf(out, "\n");

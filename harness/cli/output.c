@@ -107,10 +107,21 @@ int cli_finish(const struct options *options, struct result *r, const struct gat
 		rc = gate_save_cases(cases, CASES_DIRECTORY, &err);
 	if (rc != 0 && options->report == NULL && cases != NULL && cases->case_count > 0)
 		(void)err_context(&err, "case files (--report DIR puts them elsewhere)");
-	if (rc == 0 && options->json != NULL)
-		rc = write_json(options, r, &err);
-	if (rc != 0)
-		return cli_fail(&err);
+	/* The result stands, also where a case could not be kept for replay. */
+	struct err json_err = ERR_INIT;
+	int json_rc = options->json == NULL || (rc != 0 && options->report != NULL)
+			  ? 0
+			  : write_json(options, r, &json_err);
+
+	if (json_rc != 0)
+		return cli_fail(&json_err);
+	if (rc != 0) {
+		int code = cli_fail(&err);
+
+		return result_verdict(r) == CASE_HELD && options->report == NULL
+			   ? result_exit_code(r)
+			   : code;
+	}
 	return result_exit_code(r);
 }
 
@@ -124,7 +135,6 @@ static int load_log(const char *path, struct trace **ret_trace, struct err *err)
 
 	if (rc == 0)
 		rc = assemble(&calls, &options, ret_trace, &report, err);
-	assemble_report_release(&report);
 	call_list_release(&calls);
 	return rc == 0 ? 0 : err_context(err, "%s", path);
 }

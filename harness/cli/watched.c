@@ -53,14 +53,6 @@ static void say_ending(const struct program_run *r, const struct program_options
 	if (ending != NULL)
 		say(ending);
 	free(ending);
-	for (size_t i = 0; i < r->report.blind_count; i++) {
-		char *text = xasprintf("cannot watch %s; what it changes is found by comparing the "
-				       "files (`plugpull trace --help`: strace sees it)",
-				       r->report.blind[i]);
-
-		say(text);
-		free(text);
-	}
 }
 
 static void say_holes(const struct trace *t)
@@ -100,11 +92,11 @@ int cli_run_program(const struct program_options *program, struct program_run *r
 
 	if (rc != 0)
 		return rc;
-	if (ret->end == PROGRAM_STOPPED)
-		return err_set(err, ERR_INTERRUPTED, "interrupted: the program was ended");
 	cli_tell_run(ret, program);
 	*ret_nothing = NULL;
-	if (ret->report.program_count == 0)
+	if (ret->end == PROGRAM_STOPPED)
+		*ret_nothing = "interrupted while the program ran";
+	else if (ret->report.program_count == 0)
 		*ret_nothing = "nobody saw into the program: something in it drops LD_PRELOAD "
 			       "(`plugpull trace --help` says how to use strace)";
 	else if (count_databases(ret->trace) == 0 && trace_first_hole(ret->trace) != 0)

@@ -19,8 +19,8 @@ void cli_program_options(const struct options *options, struct program_options *
 
 /* Runs it and says on stderr, a line each, what is worth it: how it ended, what it left running,
  * whom nobody saw into, what the recording missed. *ret is the caller's in any case. Where there is
- * nothing to judge, *ret_nothing (static) says why: nobody saw into the program, or it opened no
- * database; otherwise it is NULL. Errors are those of program_run(), and ERR_INTERRUPTED. */
+ * nothing to judge, *ret_nothing (static) says why: nobody saw into the program, it opened no
+ * database, it was interrupted; otherwise it is NULL. Errors are those of program_run(). */
 int cli_run_program(const struct program_options *program, struct program_run *ret,
 		    const char **ret_nothing, struct err *err);
 

@@ -275,7 +275,7 @@ static void last_line(const struct check_command *c, char *line, size_t size)
 static void say(const struct check_command *c, enum waited waited, int status,
 		char message[CHECK_MESSAGE_SIZE])
 {
-	char line[CHECK_MESSAGE_SIZE - 60], how[50];
+	char line[CHECK_MESSAGE_SIZE - 110], how[100];
 
 	if (waited == WAITED_TIMEOUT)
 		(void)snprintf(how, sizeof how, "it did not end within %.3g s",
@@ -283,7 +283,10 @@ static void say(const struct check_command *c, enum waited waited, int status,
 	else if (WIFSIGNALED(status))
 		(void)snprintf(how, sizeof how, "signal %d", WTERMSIG(status));
 	else
-		(void)snprintf(how, sizeof how, "exit status %d", WEXITSTATUS(status));
+		(void)snprintf(how, sizeof how, "exit status %d%s", WEXITSTATUS(status),
+			       WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127
+				   ? " (it runs in another folder: name files by full paths)"
+				   : "");
 	last_line(c, line, sizeof line);
 	(void)snprintf(message, CHECK_MESSAGE_SIZE, "%s%s%s", how, line[0] == '\0' ? "" : ": ",
 		       line);

@@ -220,9 +220,8 @@ static void doubt_vacuous(const struct trace *t, const struct history *h, struct
 	for (size_t i = 0; i < c->not_applicable_count && c->reason == NULL; i++) {
 		const char *oracle = c->not_applicable[i].oracle;
 		if (!judge_always_on(oracle)) /* nobody asked for those by name */
-			c->reason =
-			    xasprintf("the scenario asks for %s, which applies to nothing: %s",
-				      oracle, c->not_applicable[i].reason);
+			c->reason = xasprintf("%s was asked for, and applies to nothing: %s",
+					      oracle, c->not_applicable[i].reason);
 	}
 	if (c->reason == NULL && !wrote)
 		c->reason = xstrdup("the run wrote nothing, so nothing could be lost");

@@ -89,18 +89,18 @@ static void note_clock(const struct kill_run *k, struct case_result *c)
 {
 	const struct kill_score *t = &k->total;
 
-	if (!kill_can_fake_time())
-		case_result_note(c, "clock rounds left out: this build has a sanitizer under which "
-				    "libfaketime hangs");
-	else if (k->options->faketime == NULL)
-		case_result_note(c, "clock rounds left out: libfaketime is not installed");
+	const char *problem = kill_clock_problem(k->options->faketime);
+
+	if (problem != NULL)
+		case_result_note(c, "clock rounds left out: %s", problem);
 	else if (t->clock_seen < t->clock_rounds)
 		case_result_note(
 		    c, "in %" PRIu64 " of %" PRIu64 " clock rounds no writer saw the clock step",
 		    t->clock_rounds - t->clock_seen, t->clock_rounds);
 	else
-		case_result_note(c, "%" PRIu64 " rounds ran with a stepping clock",
-				 t->clock_rounds);
+		case_result_note(c, "%" PRIu64 " rounds ran with %s", t->clock_rounds,
+				 k->scenario->clock == NULL ? "a stepping clock"
+							    : "the clock of the scenario");
 }
 
 static void note_power(const struct kill_run *k, struct case_result *c)

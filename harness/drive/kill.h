@@ -49,7 +49,9 @@
  * with the legal states that the same scenario has on the simulated disk.
  *
  * Clock. Some rounds run under libfaketime, with the clock stepping by days and years while the
- * writers write.
+ * writers write. A scenario with @clock is another matter: all its rounds do, the writers move
+ * their clocks themselves, inside open transactions too, and in every second round the monotonic
+ * clock follows (kill_clock.h). Without libfaketime such a case is skipped.
  *
  * Rounds side by side. What a round does is a function of seed and number, and those that go on
  * with the same files belong together, so that lanes change nothing but the time, and a file of

@@ -457,6 +457,9 @@ static char *cannot_run(const struct kill_run *k)
 	if (fail_sync != NULL && strcmp(fail_sync, "0") != 0)
 		return xstrdup(
 		    "no sync of the kernel's can be made to fail: fail_sync is for `run`");
+	if (s->clock != NULL && kill_clock_problem(k->options->faketime) != NULL)
+		return xasprintf("@clock %s needs libfaketime: %s", s->clock,
+				 kill_clock_problem(k->options->faketime));
 	if (defect != NULL && !defect->in_workload && strcmp(s->plant, PLANT_NEVER_KILLS) != 0 &&
 	    !plays_in_process(s->plant))
 		return xasprintf("the defect '%s' is planted in a recording, not in a process",

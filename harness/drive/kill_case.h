@@ -99,6 +99,7 @@ struct kill_run {
 	_Atomic int *over; /* shared memory; owned */
 	struct kill_checker checker;
 	struct kill_measure measure, migration_measure;
+	struct kill_clock clock; /* of the round */
 
 	/* Where one client alone writes: which, where its job has it, and states[k] after k of its
 	 * transactions. Without states durability is not known. */

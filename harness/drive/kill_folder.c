@@ -1,5 +1,5 @@
 /*
- * The folder of the real kills, and what libfaketime needs and leaves behind; see kill_internal.h.
+ * The folder of the real kills; see kill_internal.h.
  *
  * The database stays where it is from the writers to the checker: a rollback journal holds the path
  * of its super-journal as the application spelt it, so files that were moved recover differently.
@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,19 +28,6 @@ enum {
 	WALK_FDS = 16,
 	MEMORY_FREE_MIN = 256 << 20,
 };
-
-/* Under these sanitizers a program with libfaketime in front hangs before main(): their start-up
- * asks for the time while libfaketime waits for its own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define CAN_FAKE_TIME 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define CAN_FAKE_TIME 0
-#endif
-#endif
-#ifndef CAN_FAKE_TIME
-#define CAN_FAKE_TIME 1
-#endif
 
 static int failed(struct err *err, const char *what, const char *path)
 {
@@ -317,63 +303,4 @@ void kill_files_release(struct fi_kill_file *files, size_t count)
 		free(files[i].data);
 	}
 	free(files);
-}
-
-/* ---- libfaketime ---- */
-
-char *kill_find_faketime(void)
-{
-	static const char *const patterns[] = {
-	    "/usr/lib/*/faketime/libfaketime.so.1",
-	    "/usr/lib/faketime/libfaketime.so.1",
-	    "/usr/lib64/faketime/libfaketime.so.1",
-	    "/usr/local/lib/faketime/libfaketime.so.1",
-	};
-	char *found = NULL;
-
-	for (size_t i = 0; i < sizeof patterns / sizeof patterns[0] && found == NULL; i++) {
-		glob_t g;
-
-		if (glob(patterns[i], 0, NULL, &g) != 0)
-			continue;
-		found = xstrdup(g.gl_pathv[0]);
-		globfree(&g);
-	}
-	return found;
-}
-
-bool kill_can_fake_time(void)
-{
-	return CAN_FAKE_TIME;
-}
-
-int kill_clock_set(const struct kill_folder *f, const char *offset, struct err *err)
-{
-	char *next = xasprintf("%s.next", f->clock);
-	int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	int rc = 0;
-
-	if (fd < 0) {
-		rc = failed(err, "create", next);
-		goto out;
-	}
-	if (fd_write_all(fd, offset, strlen(offset)) != 0 || fd_write_all(fd, "\n", 1) != 0)
-		rc = failed(err, "write", next);
-	(void)close(fd);
-	/* A writer that reads the clock at this moment must find one of the two whole. */
-	if (rc == 0 && rename(next, f->clock) != 0)
-		rc = failed(err, "replace", f->clock);
-out:
-	free(next);
-	return rc;
-}
-
-void kill_clock_sweep(pid_t pid)
-{
-	char path[64];
-
-	(void)snprintf(path, sizeof path, "/dev/shm/faketime_shm_%ld", (long)pid);
-	(void)unlink(path);
-	(void)snprintf(path, sizeof path, "/dev/shm/sem.faketime_sem_%ld", (long)pid);
-	(void)unlink(path);
 }

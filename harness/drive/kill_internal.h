@@ -14,6 +14,7 @@
  *     kill_job.c      what a process is told, as text; what it reports, as records
  *     kill_check.c    the checker process; durability
  *     kill_bytes.c    reading what another process sent
+ *     kill_clock.c    the clock of the writers, by libfaketime (kill_clock.h)
  *     kill_folder.c   the folder in which all of it happens
  */
 #ifndef DRIVE_KILL_INTERNAL_H
@@ -24,6 +25,7 @@
 #include "faultinject/model.h"
 #include "faultinject/vfs_kill.h"
 #include "harness/case/subject.h"
+#include "harness/drive/kill_clock.h"
 #include "harness/judge/observation.h"
 #include "harness/judge/verdict.h"
 #include "harness/scenario/scenario.h"
@@ -173,11 +175,6 @@ int kill_folder_read(const char *folder, struct fi_kill_file **ret_files, size_t
 void kill_files_release(struct fi_kill_file *files, size_t count);
 /* Empties the folder `to` and copies the files of base into it. ERR_IO. */
 int kill_folder_fresh(const struct kill_folder *f, const char *to, struct err *err);
-/* Replaces libfaketime's file in one step: "+10y", "-1d". ERR_IO. */
-int kill_clock_set(const struct kill_folder *f, const char *offset, struct err *err);
-/* Removes what libfaketime leaves behind when the process `pid` is killed. */
-void kill_clock_sweep(pid_t pid);
-
 /* ---- kill_round.c ---- */
 
 enum kill_end {
@@ -236,9 +233,9 @@ struct kill_round {
 	/* Readers and checkpointers have no end of their own: when the last writer has ended they
 	 * are told to go, or killed. */
 	bool kills_rest;
-	_Atomic int *over;	 /* shared with them; borrowed */
-	struct fi_kill_log *log; /* borrowed; NULL: nothing is logged */
-	const char *faketime;	 /* path of libfaketime; NULL: the real clock */
+	_Atomic int *over;		/* shared with them; borrowed */
+	struct fi_kill_log *log;	/* borrowed; NULL: nothing is logged */
+	const struct kill_clock *clock; /* borrowed; NULL: the real one */
 	const struct kill_folder *folder;
 	uint64_t clock_step_ns;
 	bool (*stop)(void *ctx);

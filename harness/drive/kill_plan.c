@@ -98,14 +98,14 @@ static bool find_syncing(const struct kill_measure *m, const size_t *jobs, size_
 	return false;
 }
 
-/* From 1 to `range`, small numbers more often: half of them are in the first quarter. What begins
+/* From 1 to `range`, small numbers more often: half of them are in the first eighth. What begins
  * (opening, a new log) is met more often than what goes on, and a round is shorter. */
 static uint64_t draw(struct prng *random, uint64_t range)
 {
 	double share = (double)prng_below(random, SHARE_SCALE * SHARE_SCALE) /
 		       ((double)SHARE_SCALE * SHARE_SCALE);
 
-	return 1 + (uint64_t)((double)range * share * share);
+	return 1 + (uint64_t)((double)range * share * share * share);
 }
 
 static void plan_operation(const struct kill_run *k, struct prng *random, const size_t *jobs,
@@ -145,8 +145,8 @@ void kill_plan_round(const struct kill_run *k, uint64_t number, bool migrating,
 	ret->migrating = migrating;
 	uint64_t duration = kill_run_share_left(k, kill_plan_measure(k, ret)->duration_ns);
 
-	ret->clock =
-	    k->options->faketime != NULL && kill_can_fake_time() && number % CLOCK_ROUNDS == 0;
+	ret->clock = kill_clock_problem(k->options->faketime) == NULL &&
+		     (k->scenario->clock != NULL || number % CLOCK_ROUNDS == 0);
 	for (size_t i = k->writer_count; i < k->job_count; i++)
 		ret->others[i - k->writer_count] = prng_below(&random, 2) == 0;
 	size_t jobs[KILL_PROCESSES_MAX], count = kill_plan_jobs(k, ret, jobs);

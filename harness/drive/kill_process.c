@@ -157,6 +157,12 @@ int kill_connect(struct kill_process *p, bool all, sqlite3 **ret_db, struct err 
 	if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK)
 		rc = err_set(err, ERR_INPUT, "%s: cannot open the database: %s", p->job->path,
 			     sqlite3_errmsg(db));
+	/* Where there is no file yet os_unix tries once more, read-only; when somebody makes the
+	 * file in between, that succeeds, and a checkpoint on the connection then is an I/O error.
+	 */
+	if (rc == 0 && sqlite3_db_readonly(db, "main") == 1)
+		rc = err_set(err, ERR_INPUT, "%s: the database was made while it was opened",
+			     p->job->path);
 	if (rc == 0) {
 		(void)sqlite3_extended_result_codes(db, 1);
 		(void)sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
@@ -258,6 +264,8 @@ int kill_process_prepare(const char *folder, struct err *err)
 	if (rc == SQLITE_OK)
 		rc = sqlite3_config(SQLITE_CONFIG_MALLOC, &standard);
 	if (rc == SQLITE_OK)
+		rc = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	if (rc == SQLITE_OK)
 		rc = sqlite3_initialize();
 	if (rc != SQLITE_OK)
 		return err_set(err, ERR_HARNESS, "cannot start SQLite over: %s",
@@ -328,7 +336,9 @@ int kill_writer_main(void)
 	(void)prctl(PR_SET_NAME, "plugpull-kill");
 	if (fds == NULL || sscanf(fds, "%d %d %d", &fd, &go, &p.out) != 3)
 		return err_exit_code(ERR_USAGE);
-	rc = read_job(fd, &job, &err);
+	rc = kill_clock_begin(&err);
+	if (rc == 0)
+		rc = read_job(fd, &job, &err);
 	if (rc == 0)
 		rc = fi_vfs_kill_register(&err);
 	if (rc != 0) {

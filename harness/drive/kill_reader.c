@@ -244,11 +244,11 @@ int kill_reader_work(struct kill_process *p, struct err *err)
 			uint64_t begin_ns = gate_now_ns();
 
 			read_once(r, db);
-			/* As long as it read: a reader that comes back at once keeps its slot of
-			 * the WAL index for itself, and a FULL checkpoint waits for that slot,
+			/* Twice as long as it read: a reader that comes back at once keeps its slot
+			 * of the WAL index for itself, and a FULL checkpoint waits for that slot,
 			 * whoever has it. */
 			if (!is_over(p))
-				(void)usleep((useconds_t)((gate_now_ns() - begin_ns) / 1000));
+				(void)usleep((useconds_t)(2 * (gate_now_ns() - begin_ns) / 1000));
 		}
 		if (sqlite3_close(db) != SQLITE_OK)
 			rc = err_set(err, ERR_INPUT, "%s: a reader cannot close its connection: %s",
@@ -271,8 +271,8 @@ static int checkpoint(struct kill_process *p, sqlite3 *db, struct prng *random, 
 	if (rc == SQLITE_OK || is_no_answer(rc))
 		return 0;
 	return err_set(err, ERR_INPUT, "%s: wal_checkpoint(%s): %s (code %d, errno %d)",
-		       p->job->path, names[which], sqlite3_errmsg(db),
-		       sqlite3_extended_errcode(db), sqlite3_system_errno(db));
+		       p->job->path, names[which], sqlite3_errmsg(db), sqlite3_extended_errcode(db),
+		       sqlite3_system_errno(db));
 }
 
 int kill_checkpointer_work(struct kill_process *p, struct err *err)

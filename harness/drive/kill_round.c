@@ -51,62 +51,37 @@ void kill_begin_child(pid_t parent)
 
 /* ---- starting ---- */
 
-static bool sets(const char *variable, const char *name)
-{
-	size_t n = strlen(name);
-
-	return strncmp(variable, name, n) == 0 && variable[n] == '=';
-}
-
 /* Our environment, with what the writer needs; every string but ours is borrowed. */
 struct environment {
-	char **all;   /* owned array; NULL at its end */
-	char *own[8]; /* owned */
+	char **all;			     /* owned array; NULL at its end */
+	char *own[KILL_CLOCK_VARIABLES + 2]; /* owned */
 	size_t own_count;
 };
 
-static void environment_init(struct environment *e, const struct kill_round *r, const char *fds)
+static int environment_init(struct environment *e, const struct kill_round *r, uint32_t number,
+			    const char *fds, struct err *err)
 {
-	static const char *const replaced[] = {
-	    "SQLITE_TMPDIR",
-	    "LD_PRELOAD",
-	    "TZ",
-	    "FAKETIME",
-	    "FAKETIME_TIMESTAMP_FILE",
-	    "FAKETIME_NO_CACHE",
-	    "FAKETIME_DONT_FAKE_MONOTONIC",
-	};
-	const char *preload = getenv("LD_PRELOAD");
-	size_t count = 0, kept = 0;
+	static const char temporary[] = "SQLITE_TMPDIR=";
+	size_t count = 0, kept = 0, clock_count = 0;
+	int rc = 0;
 
 	memset(e, 0, sizeof *e);
 	while (environ[count] != NULL)
 		count++;
 	e->all = xcalloc(count + sizeof e->own / sizeof e->own[0] + 1, sizeof *e->all);
-	for (size_t i = 0; i < count; i++) {
-		bool is_replaced = false;
-
-		for (size_t k = 0; k < sizeof replaced / sizeof replaced[0]; k++)
-			is_replaced =
-			    is_replaced || (r->faketime != NULL && sets(environ[i], replaced[k]));
-		if (!is_replaced)
+	for (size_t i = 0; i < count; i++)
+		if (strncmp(environ[i], temporary, strlen(temporary)) != 0 &&
+		    (r->clock == NULL || !kill_clock_replaces(environ[i])))
 			e->all[kept++] = environ[i];
-	}
 	e->own[e->own_count++] = xasprintf("%s=%s", KILL_ENVIRONMENT, fds);
-	e->own[e->own_count++] = xasprintf("SQLITE_TMPDIR=%s", r->folder->path);
-	if (r->faketime != NULL) {
-		/* What was to be loaded first still is loaded: another SQLite, for one. */
-		e->own[e->own_count++] =
-		    xasprintf("LD_PRELOAD=%s%s%s", r->faketime, preload == NULL ? "" : ":",
-			      preload == NULL ? "" : preload);
-		e->own[e->own_count++] = xstrdup("TZ=UTC");
-		e->own[e->own_count++] = xasprintf("FAKETIME_TIMESTAMP_FILE=%s", r->folder->clock);
-		e->own[e->own_count++] = xstrdup("FAKETIME_NO_CACHE=1");
-		/* A monotonic clock that follows the steps is no monotonic clock. */
-		e->own[e->own_count++] = xstrdup("FAKETIME_DONT_FAKE_MONOTONIC=1");
-	}
+	e->own[e->own_count++] = xasprintf("%s%s", temporary, r->folder->path);
+	if (r->clock != NULL)
+		rc = kill_clock_environment(r->clock, number, e->own + e->own_count, &clock_count,
+					    err);
+	e->own_count += clock_count;
 	for (size_t i = 0; i < e->own_count; i++)
 		e->all[kept++] = e->own[i];
+	return rc;
 }
 
 static void environment_release(struct environment *e)
@@ -142,7 +117,7 @@ static int job_file(const struct kill_job *job, int *ret_fd, struct err *err)
  */
 static bool is_executed(const struct kill_round *r, const struct kill_job *job)
 {
-	return r->faketime != NULL && job->role == KILL_ROLE_WRITER;
+	return r->clock != NULL && job->role == KILL_ROLE_WRITER;
 }
 
 _Noreturn static void become_writer(pid_t parent, const int fds[3], char *const *environment)
@@ -180,12 +155,14 @@ static pid_t execute_writer(const struct kill_round *r, const struct kill_writer
 	if (job_file(w->job, &job, err) != 0)
 		return -1;
 	(void)snprintf(fds, sizeof fds, "%d %d %d", job, go, out);
-	environment_init(&environment, r, fds);
+	if (environment_init(&environment, r, (uint32_t)(w - r->writers), fds, err) != 0)
+		goto out;
 	pid = fork();
 	if (pid == 0)
 		become_writer(parent, (int[3]){job, go, out}, environment.all);
 	if (pid < 0)
 		(void)err_set(err, ERR_HARNESS, "cannot fork: %s", strerror(errno));
+out:
 	environment_release(&environment);
 	(void)close(job);
 	return pid;
@@ -425,17 +402,21 @@ static void kill_due(struct run *x, uint64_t now)
 	}
 }
 
+/* With a plan of the scenario's the writers move their clocks themselves. */
+static bool moves_clock(const struct kill_round *r)
+{
+	return r->clock != NULL && r->clock->plan == NULL;
+}
+
 /* A day back, ten years on, and back to the truth: while they write. */
 static int step_clock(struct run *x, uint64_t now, struct err *err)
 {
-	static const char *const offsets[] = {"-1d", "+10y", "+0", "-10y", "+1d"};
-
 	/* Before they are let go they find the first offset, which tells that they see it. */
 	if (now < x->step_ns || (x->steps > 0 && x->go_ns == 0))
 		return 0;
 	x->step_ns = later(now, x->r->clock_step_ns);
-	return kill_clock_set(x->r->folder,
-			      offsets[x->steps++ % (sizeof offsets / sizeof offsets[0])], err);
+	return kill_clock_set(x->r->clock->file,
+			      fi_clock_offset_s(fi_clock_find("steps"), ++x->steps), err);
 }
 
 static struct timespec wait_time(const struct run *x, uint64_t now)
@@ -520,7 +501,7 @@ static int attend(struct run *x, int *go, struct err *err)
 			x->go_ns = now;
 		}
 		kill_due(x, now);
-		if (r->faketime != NULL)
+		if (moves_clock(r))
 			rc = step_clock(x, now, err);
 		if (rc == 0)
 			rc = read_writers(x, err);
@@ -573,7 +554,7 @@ int kill_round_run(struct kill_round *r, struct err *err)
 	}
 	if (r->over != NULL)
 		atomic_store(r->over, 0);
-	if (r->faketime != NULL) {
+	if (moves_clock(r)) {
 		x.step_ns = 0;
 		rc = step_clock(&x, x.begin_ns, err);
 	}

@@ -264,6 +264,12 @@ static void fill_round(struct kill_run *k, const struct kill_plan *p, struct kil
 	bool spared = p->number == 0 || kill_run_spares(k);
 	size_t list[KILL_PROCESSES_MAX];
 
+	k->clock = (struct kill_clock){
+	    .library = k->options->faketime,
+	    .file = k->folder.clock,
+	    .plan = fi_clock_find(k->scenario->clock),
+	    .monotonic_follows = k->scenario->clock != NULL && p->number % 2 == 1,
+	};
 	*r = (struct kill_round){
 	    .writer_count = kill_plan_jobs(k, p, list),
 	    .victim = p->victim,
@@ -272,7 +278,7 @@ static void fill_round(struct kill_run *k, const struct kill_plan *p, struct kil
 	    .kills_rest = !spared && p->kills_rest,
 	    .over = k->over,
 	    .log = p->power ? k->log : NULL,
-	    .faketime = p->clock ? k->options->faketime : NULL,
+	    .clock = p->clock || k->clock.plan != NULL ? &k->clock : NULL,
 	    .folder = &k->folder,
 	    .clock_step_ns = kill_plan_measure(k, p)->duration_ns / CLOCK_STEPS + CLOCK_STEP_NS_MIN,
 	    .stop = k->options->stop,
@@ -331,6 +337,8 @@ static void count_round(struct kill_run *k, const struct kill_round *r, const st
 	k->score.rounds = 1;
 	k->score.kills = kill_round_killed(r) > 0;
 	k->score.clock_rounds = p->clock;
+	/* With a plan each process looks itself whether it sees its clock move. */
+	k->score.clock_seen = p->clock && k->clock.plan != NULL;
 	for (size_t i = 0; i < r->writer_count && p->clock && k->score.clock_seen == 0; i++)
 		k->score.clock_seen =
 		    llabs(r->writers[i].clock_offset_seconds) > HALF_A_DAY_SECONDS;

@@ -34,10 +34,18 @@ struct client {
 static void report_text(void *ctx, const char *text)
 {
 	struct kill_record r = {.type = KILL_RECORD_TEXT};
+	struct err err = ERR_INIT;
 
 	ASSERT_OP(strlen(text), <, KILL_TEXT_SIZE);
 	(void)snprintf(r.text, sizeof r.text, "%s", text);
 	kill_report(ctx, &r);
+	if (kill_clock_move(NULL, &err) == 0)
+		return;
+	/* A round without the clock that it was to have proves nothing. */
+	r = (struct kill_record){.type = KILL_RECORD_FAILED, .code = err.code};
+	(void)snprintf(r.text, sizeof r.text, "%s", err.message);
+	kill_report(ctx, &r);
+	_exit(1);
 }
 
 static int sql_failed(const struct kill_process *w, int line, sqlite3 *db, struct err *err)
@@ -156,6 +164,9 @@ static enum outcome try_turn(struct kill_process *w, struct client *c, bool *ret
 		const struct statement *st = &list->items[c->at.statement++];
 		bool was_open = !sqlite3_get_autocommit(c->db);
 		bool failed = false;
+
+		if (was_open && kill_clock_move(NULL, err) != 0)
+			return FAILED;
 		enum outcome outcome = run_statement(w, c, st, &random, &failed, err);
 
 		if (outcome != DONE)
@@ -339,6 +350,8 @@ static int run_workload(struct kill_process *w, struct err *err)
 	    .files = kill_files(w->log, w->job->plant),
 	    .threads = true,
 	    .ack = report_text,
+	    .clock_us = kill_clock_has_plan() ? kill_clock_us : NULL,
+	    .clock_move = kill_clock_has_plan() ? kill_clock_move : NULL,
 	    .ctx = w,
 	};
 

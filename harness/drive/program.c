@@ -36,7 +36,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RECORDER "libplugpull-record.so"
+#define RECORDER      "libplugpull-record.so"
+#define FOLDER_PREFIX "plugpull-record-" /* then the number of its plugpull */
 
 #define MEMORY_MIN ((uint64_t)1 << 30)	/* free bytes that the log in memory needs */
 #define AHEAD	   ((uint64_t)32 << 20) /* bytes of it that are made ready ahead */
@@ -97,6 +98,37 @@ static const char *log_place(void)
 	return "/tmp";
 }
 
+/* Removes what a plugpull that was killed has left: folders of processes that are gone. */
+static void sweep(const char *place)
+{
+	DIR *d = opendir(place);
+	struct dirent *e;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		static const char *const files[] = {"log", "output", "marks"};
+		const size_t n = strlen(FOLDER_PREFIX);
+		struct stat st;
+		long pid;
+
+		if (strncmp(e->d_name, FOLDER_PREFIX, n) != 0)
+			continue;
+		pid = strtol(e->d_name + n, NULL, 10);
+		if (pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH ||
+		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+		    !S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+			continue;
+		for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+			char *path = xasprintf("%s/%s/%s", place, e->d_name, files[i]);
+
+			(void)unlink(path);
+			free(path);
+		}
+		(void)unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+	}
+	if (d != NULL)
+		(void)closedir(d);
+}
+
 static int make_folder(struct running *r, struct err *err)
 {
 	const char *tmp = log_place();
@@ -104,10 +136,13 @@ static int make_folder(struct running *r, struct err *err)
 	char *pattern;
 
 	if (realpath(tmp, resolved) == NULL)
-		return err_set(err, ERR_IO, "%s: %s", tmp, strerror(errno));
-	pattern = xasprintf("%s/plugpull-record-XXXXXX", resolved);
+		return err_set(err, ERR_IO, "no folder for the recording, %s ($TMPDIR): %s", tmp,
+			       strerror(errno));
+	sweep(resolved);
+	pattern = xasprintf("%s/" FOLDER_PREFIX "%d-XXXXXX", resolved, (int)getpid());
 	if (mkdtemp(pattern) == NULL) {
-		int rc = err_set(err, ERR_IO, "%s: %s", pattern, strerror(errno));
+		int rc = err_set(err, ERR_IO, "no folder for the recording in %s ($TMPDIR): %s",
+				 resolved, strerror(errno));
 
 		free(pattern);
 		return rc;
@@ -250,7 +285,9 @@ static void child(const struct running *r, const char *preload, int report)
 {
 	int output = r->output >= 0 ? r->output : r->o->output;
 
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it ends with us, however that is */
 	(void)signal(SIGINT, SIG_DFL);
+	(void)signal(SIGHUP, SIG_DFL);
 	(void)signal(SIGTERM, SIG_DFL);
 	(void)setenv("LD_PRELOAD", preload, 1);
 	(void)setenv(RECLOG_ENVIRONMENT, r->log_path, 1);
@@ -546,7 +583,6 @@ int program_run(const struct program_options *o, struct program_run *ret, struct
 void program_run_release(struct program_run *r)
 {
 	trace_free(r->trace);
-	assemble_report_release(&r->report);
 	memset(r, 0, sizeof *r);
 }
 

@@ -60,7 +60,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		err = (struct err)ERR_INIT;
 		if (assemble(&list, &options, &t, &report, &err) == 0) {
 			trace_free(t);
-			assemble_report_release(&report);
 		}
 	}
 	call_list_release(&list);

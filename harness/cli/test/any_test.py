@@ -185,8 +185,8 @@ def interrupted(t):
     run.send_signal(signal.SIGINT)
     out, err = run.communicate(timeout=SECONDS)
     ran = Ran(run.returncode, out, err, None, 0)
-    t.check(ran.code == 130 and len(ran.said) == 1 and 'interrupted' in ran.said[0],
-            'interrupted', ran)
+    t.check(ran.code == 130 and len(ran.said) == 1 and 'was stopped' in ran.said[0] and
+            'interrupted while the program ran' in out, 'interrupted', ran)
 
 
 def unseen_programs(t):

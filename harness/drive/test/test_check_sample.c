@@ -265,7 +265,7 @@ static void test_not_applicable(void **state)
 		const char *command, *says;
 	} cases[] = {
 	    {"false", "exit status 1"},
-	    {"echo; echo \"  bad  \"; echo more; exit 9", "exit status 9: bad"},
+	    {"echo looking; echo \"  bad  \"; echo; exit 9", "exit status 9: bad"},
 	    {"echo \"$PLUGPULL_STATE/log is bad\" >&2; exit 1", "$PLUGPULL_STATE/log is bad"},
 	    {"kill -SEGV $$", "signal 11"},
 	    {"/no/such/command", "exit status 127"},

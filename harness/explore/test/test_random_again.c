@@ -19,7 +19,13 @@
 
 #include <cmocka.h>
 
-enum { TRACES = 2500, STATES_MAX = 400 };
+enum { TRACES_LONG = 2500, TRACES_SHORT = 1000, STATES_MAX = 400 };
+
+/* All of them in `make check-long`. */
+static uint64_t trace_count(void)
+{
+	return getenv("PLUGPULL_LONG") != NULL ? TRACES_LONG : TRACES_SHORT;
+}
 
 struct context {
 	uint64_t seed;
@@ -102,7 +108,7 @@ static void test_again(void **state)
 	uint64_t states = 0;
 
 	(void)state;
-	for (uint64_t seed = 1; seed <= TRACES; seed++) {
+	for (uint64_t seed = 1; seed <= trace_count(); seed++) {
 		static struct context lazy, brute;
 		struct trace *t = random_trace(seed);
 		struct trace_index *ix = NULL;
@@ -145,8 +151,8 @@ static void test_again(void **state)
 	}
 	print_message("%zu traces, %llu states of a second crash\n", compared,
 		      (unsigned long long)states);
-	assert_true(compared > TRACES / 4);
-	assert_true(states > 20 * TRACES);
+	assert_true(compared > trace_count() / 4);
+	assert_true(states > 20 * trace_count());
 	buf_release(&text);
 }
 

@@ -18,7 +18,13 @@
 
 #include <cmocka.h>
 
-enum { TRACES = 1500 };
+enum { TRACES_LONG = 1500, TRACES_SHORT = 500 };
+
+/* All of them in `make check-long`. */
+static uint64_t trace_count(void)
+{
+	return getenv("PLUGPULL_LONG") != NULL ? TRACES_LONG : TRACES_SHORT;
+}
 
 struct context {
 	uint64_t seed;
@@ -158,14 +164,14 @@ static void test_points_cover_all_positions(void **state)
 	struct buf text = {0};
 
 	(void)state;
-	for (uint64_t seed = 1; seed <= TRACES; seed++) {
+	for (uint64_t seed = 1; seed <= trace_count(); seed++) {
 		struct model model;
 		random_model(seed, &model, &text);
 		cover_trace(seed, &model, buf_str(&text), totals);
 	}
 	print_message("%zu traces: %zu crash points stand for %zu positions\n", totals[0],
 		      totals[1], totals[2]);
-	assert_true(totals[0] > TRACES / 4);
+	assert_true(totals[0] > trace_count() / 4);
 	assert_true(totals[1] < totals[2]);
 	buf_release(&text);
 }
@@ -187,13 +193,13 @@ static void test_presets(void **state)
 			model.seed = 5;
 			assert_int_equal(
 			    model_set(&model, "sector", sector == 0 ? "512" : "4096", NULL), 0);
-			for (uint64_t seed = 1; seed <= TRACES / 5; seed++)
+			for (uint64_t seed = 1; seed <= trace_count() / 5; seed++)
 				points += compare_trace(seed, &model, model.name, &states);
 			print_message("%s, %s-byte sectors: %zu crash points, %llu states\n",
 				      model.name, sector == 0 ? "512" : "4096", points,
 				      (unsigned long long)states);
-			assert_true(points > TRACES / 5);
-			assert_true(states > TRACES);
+			assert_true(points > trace_count() / 5);
+			assert_true(states > trace_count());
 		}
 	}
 }
@@ -206,14 +212,14 @@ static void test_random_models(void **state)
 	uint64_t states = 0;
 
 	(void)state;
-	for (uint64_t seed = 1; seed <= TRACES; seed++) {
+	for (uint64_t seed = 1; seed <= trace_count(); seed++) {
 		struct model model;
 		random_model(seed, &model, &text);
-		points += compare_trace(seed + TRACES, &model, buf_str(&text), &states);
+		points += compare_trace(seed + trace_count(), &model, buf_str(&text), &states);
 	}
 	print_message("random models: %zu crash points, %llu states\n", points,
 		      (unsigned long long)states);
-	assert_true(states > 10 * TRACES);
+	assert_true(states > 10 * trace_count());
 	buf_release(&text);
 }
 

@@ -615,7 +615,7 @@ static void test_moved_away(void **state)
 	(void)ack(&r);
 	rig_build(&r, HISTORY_ACK_LOCK);
 	assert_int_equal(r.h->transaction_count, 0);
-	assert_int_equal(r.observed, 2); /* the start and the end: there was no period */
+	assert_int_equal(r.observed, 3); /* the start, the rename and the end: no period */
 	rig_release(&r);
 }
 
