@@ -45,8 +45,10 @@ enum {
 	OP_LOCK_SHM = 4, /* the range lies in the WAL index of the database `inode`, where os_unix
 			  * keeps its locks (bytes 120..127), not in the database file itself */
 	OP_SYNC_FAILED =
-	    8, /* of an end: the caller was told EIO, and nothing became durable (D8) */
-	OP_FLAGS_ALL = 15,
+	    8,		   /* of an end: the caller was told EIO, and nothing became durable (D8) */
+	OP_LOCK_GONE = 16, /* of an unlock: the process has closed the file or ended, by itself;
+			    * nothing says what it was doing then */
+	OP_FLAGS_ALL = 31,
 };
 
 /* Byte offsets that os_unix locks: https://www.sqlite.org/src/file/src/os.h and wal.c. */

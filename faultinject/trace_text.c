@@ -46,6 +46,7 @@ enum field_type { TYPE_NUMBER, TYPE_STRING, TYPE_HEX, TYPE_FLAG };
 	X(F_DATA_ONLY, "data-only", TYPE_FLAG, 0)                                                  \
 	X(F_SHARED, "shared", TYPE_FLAG, 0)                                                        \
 	X(F_SHM, "shm", TYPE_FLAG, 0)                                                              \
+	X(F_GONE, "gone", TYPE_FLAG, 0)                                                            \
 	X(F_FAILED, "failed", TYPE_FLAG, 0)                                                        \
 	X(F_OPERATIONS, "operations", TYPE_NUMBER, UINT64_MAX)                                     \
 	X(F_TORN, "torn", TYPE_NUMBER, UINT64_MAX)
@@ -83,7 +84,7 @@ static const char *const kind_words[OP_KIND_MAX + 1] = {
 #define OP_FIELDS                                                                                  \
 	(BIT(F_PROCESS) | BIT(F_THREAD) | BIT(F_CONNECTION) | BIT(F_INODE) | BIT(F_NAME) |         \
 	 BIT(F_TO) | BIT(F_OFFSET) | BIT(F_BEGIN) | BIT(F_SIZE) | BIT(F_DATA) | BIT(F_HASH) |      \
-	 BIT(F_DATA_ONLY) | BIT(F_SHARED) | BIT(F_SHM) | BIT(F_FAILED) | BIT(F_WHY))
+	 BIT(F_DATA_ONLY) | BIT(F_SHARED) | BIT(F_SHM) | BIT(F_GONE) | BIT(F_FAILED) | BIT(F_WHY))
 
 /* ---- printing */
 
@@ -136,6 +137,8 @@ static void print_flags(FILE *out, uint8_t flags)
 		fprintf(out, " %s", fields[F_SHARED].word);
 	if ((flags & OP_LOCK_SHM) != 0)
 		fprintf(out, " %s", fields[F_SHM].word);
+	if ((flags & OP_LOCK_GONE) != 0)
+		fprintf(out, " %s", fields[F_GONE].word);
 	if ((flags & OP_SYNC_FAILED) != 0)
 		fprintf(out, " %s", fields[F_FAILED].word);
 }
@@ -527,6 +530,7 @@ static int parse_op(struct parser *p)
 	op.flags = (uint8_t)(((p->have & BIT(F_DATA_ONLY)) != 0 ? OP_SYNC_DATA : 0) |
 			     ((p->have & BIT(F_SHARED)) != 0 ? OP_LOCK_SHARED : 0) |
 			     ((p->have & BIT(F_SHM)) != 0 ? OP_LOCK_SHM : 0) |
+			     ((p->have & BIT(F_GONE)) != 0 ? OP_LOCK_GONE : 0) |
 			     ((p->have & BIT(F_FAILED)) != 0 ? OP_SYNC_FAILED : 0));
 	if (op.kind == OP_CREATE && op.inode == p->t->inode_count + 1 && trace_new_inode(p->t) == 0)
 		return bad(p, "one inode too many");

@@ -68,7 +68,7 @@ struct vfs_machine {
 	struct storage *storage; /* borrowed; NULL before the first boot */
 	struct trace_device device;
 	struct prng random;
-	int64_t clock_us; /* since the start of the virtual clock */
+	int64_t clock_us;			/* since the start of the virtual clock */
 	const struct fi_clock_plan *clock_plan; /* NULL: a clock as it should be */
 	uint64_t clock_moves;
 	uint64_t call_count, call_max;

@@ -7,10 +7,17 @@
  *     ALLOCATE                     truncate to a larger size, or a write of zeros
  *     SYNC_ALL                     a sync of each file, a dirsync of each folder
  *     ACK, MARK, OUTPUT            ack (of connection 0: everybody's), mark, output
+ *     CLOSE, EXIT                  an unlock of what the process still held there
  *     DIGEST, TROUBLE              a hole, or nothing
  *
  * Does not see: a file that is replaced by one with the same inode number between two recorded
  * calls by somebody who is not recorded, unless the bytes differ in the end.
+ *
+ * In exclusive locking mode SQLite gives its lock to nobody before it closes the file or the
+ * process ends. The kernel releases it then, which is the only thing that may show that a COMMIT
+ * had returned. Whether it does is not decided here but by history_periods.c: such an unlock is
+ * marked (OP_LOCK_GONE), stands in the thread that closed or ended, and a process that was killed
+ * (the recorder logs no EXIT; of strace, both have thread 0) shows nothing.
  */
 #include "faultinject/record/assemble.h"
 
@@ -31,6 +38,12 @@
 enum {
 	PERHAPS_MAX = 6, /* uncertain calls that are tried both ways: 2^6 traces */
 	ACTORS_MAX = UINT16_MAX,
+};
+
+enum held_byte {
+	HELD_RESERVED = 1,
+	HELD_SHARED = 2, /* for itself: EXCLUSIVE */
+	HELD_WAL_WRITE = 4,
 };
 
 /* ---- files, processes ---- */
@@ -199,6 +212,68 @@ uint32_t assembler_named(struct assembler *a, uint32_t name)
 
 /* ---- locks, notes, looks ---- */
 
+static bool covers(const struct call *c, uint64_t byte)
+{
+	return c->offset <= byte && (c->length == 0 || byte - c->offset < c->length);
+}
+
+static void drop_held(struct assembler *a, size_t i)
+{
+	a->held[i] = a->held[--a->held_count];
+}
+
+/* Keeps the table of held locks. */
+static void follow_lock(struct assembler *a, const struct call *c, uint32_t inode, bool held)
+{
+	bool shm = (c->flags & CALL_SHM) != 0;
+	unsigned bytes = 0;
+	size_t i = 0;
+
+	if (shm)
+		bytes |= covers(c, OP_WAL_WRITE_BYTE) ? HELD_WAL_WRITE : 0;
+	else
+		bytes |= (covers(c, OP_RESERVED_BYTE) ? HELD_RESERVED : 0) |
+			 (covers(c, OP_SHARED_FIRST) ? HELD_SHARED : 0);
+	if (bytes == 0)
+		return;
+	while (i < a->held_count &&
+	       (a->held[i].pid != c->pid || a->held[i].inode != inode || a->held[i].shm != shm))
+		i++;
+	if (i == a->held_count) {
+		if (!held)
+			return;
+		a->held = xgrow(a->held, a->held_count, &a->held_cap, sizeof *a->held);
+		a->held[a->held_count++] = (struct held_lock){
+		    .pid = c->pid, .inode = inode, .dev = c->dev, .ino = c->ino, .shm = shm};
+	}
+	if (held)
+		a->held[i].bytes |= bytes;
+	else
+		a->held[i].bytes &= ~bytes;
+	if (a->held[i].bytes == 0)
+		drop_held(a, i);
+}
+
+/* The process closed the file of `c`, or all of them. One whose thread is not known (0) was killed,
+ * or nobody knows who ended it: who holds the lock next shows that it is gone. */
+static void on_gone(struct assembler *a, const struct call *c, bool all)
+{
+	for (size_t i = a->held_count; i-- > 0;) {
+		const struct held_lock h = a->held[i];
+
+		if (h.pid != c->pid || (!all && (h.dev != c->dev || h.ino != c->ino)))
+			continue;
+		drop_held(a, i);
+		if (c->tid == 0)
+			continue;
+		(void)assembler_put(
+		    a, c,
+		    (struct op){.kind = OP_UNLOCK,
+				.flags = (uint8_t)(OP_LOCK_GONE | (h.shm ? OP_LOCK_SHM : 0)),
+				.inode = h.inode});
+	}
+}
+
 static void on_lock(struct assembler *a, const struct call *c, bool unlock)
 {
 	uint32_t inode = 0;
@@ -221,6 +296,7 @@ static void on_lock(struct assembler *a, const struct call *c, bool unlock)
 		return;
 	if (unlock)
 		flags &= (uint8_t)~OP_LOCK_SHARED;
+	follow_lock(a, c, inode, !unlock && (flags & OP_LOCK_SHARED) == 0);
 	(void)assembler_put(a, c,
 			    (struct op){.kind = unlock ? OP_UNLOCK : OP_LOCK,
 					.flags = flags,
@@ -306,7 +382,11 @@ static void on_call(struct assembler *a, const struct call *c, size_t index)
 		on_program(a, c);
 		break;
 	case CALL_EXIT: /* the number may be used again, by another process */
+		on_gone(a, c, true);
 		forget(&a->processes, 0, c->pid);
+		break;
+	case CALL_CLOSE:
+		on_gone(a, c, false);
 		break;
 	case CALL_BLIND:
 		on_blind(a, c);
@@ -368,7 +448,6 @@ static void on_call(struct assembler *a, const struct call *c, size_t index)
 		on_trouble(a, c);
 		break;
 	case CALL_CONTENT: /* assemble_base() */
-	case CALL_CLOSE:   /* the next holder of a lock shows that it was given up */
 	case CALL_MAPPED:  /* the bytes show whether anything came of it */
 	default:
 		break;
@@ -402,30 +481,15 @@ static void put_holes(struct assembler *a)
 
 static void assembler_release(struct assembler *a)
 {
-	struct known_file *k, *next_k;
-	struct actor_number *n, *next_n;
-	struct running_program *p, *next_p;
-
-	HASH_ITER (hh, a->files, k, next_k) {
-		HASH_DEL(a->files, k);
-		free(k);
-	}
-	HASH_ITER (hh, a->processes, n, next_n) {
-		HASH_DEL(a->processes, n);
-		free(n);
-	}
-	HASH_ITER (hh, a->programs, p, next_p) {
-		HASH_DEL(a->programs, p);
-		free(p);
-	}
-	HASH_ITER (hh, a->threads, n, next_n) {
-		HASH_DEL(a->threads, n);
-		free(n);
-	}
+	MAP_FREE(a->files);
+	MAP_FREE(a->processes);
+	MAP_FREE(a->programs);
+	MAP_FREE(a->threads);
 	for (size_t i = 0; i < a->hole_count; i++)
 		free(a->holes[i].why);
 	free(a->holes);
 	free(a->states);
+	free(a->held);
 	free(a->begun);
 	trace_image_free(a->image);
 	trace_free(a->t);

@@ -133,7 +133,6 @@ static int add(struct assembler *a, const struct base_file *f, struct err *err)
 int assemble_base(struct assembler *a, struct err *err)
 {
 	struct base b = {0};
-	struct seen_name *s, *next;
 	int rc = 0;
 
 	scan(&b, a->calls);
@@ -142,10 +141,7 @@ int assemble_base(struct assembler *a, struct err *err)
 	for (size_t i = 0; i < b.count; i++)
 		free(b.files[i].data);
 	free(b.files);
-	HASH_ITER (hh, b.seen, s, next) {
-		HASH_DEL(b.seen, s);
-		free(s);
-	}
+	MAP_FREE(b.seen);
 	return rc;
 }
 
@@ -168,7 +164,7 @@ static char *compare_content(int fd, const uint8_t *data, uint64_t size, const c
 		for (size_t i = 0; i < (size_t)n; i++)
 			if (at + i >= size || buffer[i] != data[at + i])
 				return xasprintf("%s: byte %llu is not what was recorded", path,
-						 (unsigned long long)(at + i));
+						 (unsigned long long)at + i);
 		at += (uint64_t)n;
 	}
 	if (at != size)

@@ -11,10 +11,10 @@
 
 #include "faultinject/record/assemble.h"
 #include "faultinject/trace_image.h"
+#include "faultinject/record/map.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 struct file_key {
 	uint64_t dev, ino;
@@ -43,6 +43,14 @@ struct running_program {
 	uint32_t pid;
 	const char *path; /* borrowed from the calls */
 	UT_hash_handle hh;
+};
+
+/* Write locks that a process has: of a database, or (shm) of its WAL index. */
+struct held_lock {
+	uint32_t pid, inode;
+	uint64_t dev, ino; /* of the file with the lock */
+	bool shm;
+	unsigned bytes; /* enum held_byte; never 0 */
 };
 
 /* Of an inode of the trace. */
@@ -75,6 +83,8 @@ struct assembler {
 	uint64_t *begun; /* [call]: the position of its begin, or what the trace held then */
 	struct found_hole *holes;
 	size_t hole_count, hole_cap;
+	struct held_lock *held;
+	size_t held_count, held_cap;
 	struct assemble_report report;
 	int rc;
 	struct err err;

@@ -17,7 +17,8 @@
 
 enum call_kind {
 	CALL_PROCESS = 1, /* a program began: path = executable; other_pid = its parent */
-	CALL_EXIT,	  /* result = status */
+	CALL_EXIT,	  /* result = status; tid = 0: it was killed, or nobody knows by which of
+			   * its threads it ended */
 	CALL_BLIND,	  /* path is a program that nobody sees into; data = why */
 	CALL_FILE,	 /* (dev, ino) at path is recorded from here on; CALL_EXISTED: with `length`
 			  * bytes of content, which CALL_CONTENT calls give; otherwise it was created

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SUPER_SUFFIX_SIZE = 12 }; /* "-mj" and nine digits */
+
 enum part {
 	PART_NONE,
 	PART_DATABASE,
@@ -29,6 +31,7 @@ struct period {
 	uint64_t begin, end;
 	uint64_t last_write; /* position; 0 = none */
 	bool ended;	     /* the lock was released */
+	bool kept;	     /* not by SQLite: the file was closed, or the process ended */
 	uint16_t connection; /* 0 = that of its file */
 };
 
@@ -140,6 +143,7 @@ static void on_lock(struct scan *s, const struct op *op, uint64_t position)
 			p->end = position;
 			p->thread = op->thread;
 			p->ended = true;
+			p->kept = (op->flags & OP_LOCK_GONE) != 0;
 		}
 		return;
 	}
@@ -192,15 +196,45 @@ static bool overlap(const struct period *a, const struct period *b)
 	return a->begin < b->end && b->begin < a->end;
 }
 
+/* Was a super-journal of one of the two databases made while both were held? Its name is DATABASE,
+ * "-mj" and nine hexadecimal digits: https://www.sqlite.org/src/file/src/vdbeaux.c, vdbeCommit().
+ */
+static bool has_super_journal(const struct trace *t, const struct period *a, const struct period *b)
+{
+	uint64_t from = a->begin > b->begin ? a->begin : b->begin;
+	uint64_t to = a->end < b->end ? a->end : b->end;
+
+	for (uint64_t i = from; i <= to; i++) {
+		const struct op *op = trace_at(t, i);
+		const char *name, *stem;
+		size_t size;
+
+		if (op->kind != OP_CREATE || op->process != a->process)
+			continue;
+		name = t->names[op->name];
+		size = strlen(name);
+		if (size <= SUPER_SUFFIX_SIZE ||
+		    strncmp(name + size - SUPER_SUFFIX_SIZE, "-mj", 3) != 0)
+			continue;
+		size -= SUPER_SUFFIX_SIZE;
+		for (int k = 0; k < 2; k++) {
+			stem = t->names[k == 0 ? a->database : b->database];
+			if (strlen(stem) == size && memcmp(stem, name, size) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 /* Were they committed together? */
-static bool are_one(const struct period *a, const struct period *b)
+static bool are_one(const struct trace *t, const struct period *a, const struct period *b)
 {
 	uint64_t first_release = a->end < b->end ? a->end : b->end;
 
 	if (a->process != b->process || a->database == b->database || !overlap(a, b))
 		return false;
-	if (!a->ended || !b->ended)
-		return !a->ended && !b->ended && a->thread == b->thread;
+	if (!a->ended || !b->ended || a->kept || b->kept)
+		return a->thread == b->thread && has_super_journal(t, a, b);
 	return a->thread == b->thread && a->last_write < first_release &&
 	       b->last_write < first_release && a->last_write != 0 && b->last_write != 0;
 }
@@ -220,7 +254,7 @@ static void join(struct scan *s)
 {
 	for (size_t i = 0; i < s->count; i++)
 		for (size_t k = i + 1; k < s->count && s->periods[k].begin < s->periods[i].end; k++)
-			if (are_one(&s->periods[i], &s->periods[k]))
+			if (are_one(s->t, &s->periods[i], &s->periods[k]))
 				s->periods[k].connection = number_of(&s->periods[i]);
 }
 

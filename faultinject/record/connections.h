@@ -19,7 +19,10 @@
  * Does not see: two connections of one thread that hold the write locks of different files, one of
  * which is rolled back after its cache spilled (no harm: it leaves no state); which of several
  * connections of a process on one file it is (they cannot write at the same time). In exclusive
- * locking mode nothing is released, and the files of a process count as one connection's.
+ * locking mode nothing is released before the end. There two files are one connection's when a
+ * super-journal of one of them was made while both were held, which SQLite does for each
+ * transaction over several rollback journals that is to be one (not in WAL, MEMORY and OFF, nor
+ * with synchronous=OFF); without it, each file is judged alone.
  */
 #ifndef RECORD_CONNECTIONS_H
 #define RECORD_CONNECTIONS_H

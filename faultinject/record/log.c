@@ -25,6 +25,8 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+enum { TICK_PAUSES_MAX = 100 }; /* of 0.5 ms; a tick of the kernel's clock is 10 ms at most */
+
 static uint64_t round_up(uint64_t v, uint64_t step)
 {
 	return (v + step - 1) / step * step;
@@ -60,9 +62,30 @@ static int set_path(struct reclog *l, const char *path)
 	return 0;
 }
 
-int reclog_create(struct reclog *l, const char *path, uint32_t flags)
+static uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec now = {0};
+
+	(void)syscall(SYS_clock_gettime, clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Waits until files that are written have a later time than all that were written before, and
+ * returns that time. A clock that is set back meanwhile is not waited for. */
+static uint64_t next_tick_ns(void)
+{
+	const struct timespec pause = {0, 500000};
+	uint64_t before = clock_ns(CLOCK_REALTIME), now = clock_ns(CLOCK_REALTIME_COARSE);
+
+	for (int i = 0; i < TICK_PAUSES_MAX && now <= before; i++) {
+		(void)syscall(SYS_nanosleep, &pause, NULL);
+		now = clock_ns(CLOCK_REALTIME_COARSE);
+	}
+	return now;
+}
+
+int reclog_create(struct reclog *l, const char *path, uint32_t flags)
+{
 	struct reclog_header *h;
 	int rc = set_path(l, path), fd, saved = errno;
 
@@ -88,12 +111,11 @@ int reclog_create(struct reclog *l, const char *path, uint32_t flags)
 		errno = saved;
 		return rc;
 	}
-	(void)syscall(SYS_clock_gettime, CLOCK_REALTIME_COARSE, &now);
 	h = reclog_header(l);
 	h->format = RECLOG_FORMAT;
 	h->flags = flags;
 	h->tail = RECLOG_START;
-	h->started_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	h->started_ns = next_tick_ns();
 	__atomic_store_n(&h->magic, RECLOG_MAGIC, __ATOMIC_RELEASE);
 	errno = saved;
 	return 0;

@@ -193,7 +193,7 @@ struct reclog_header {
 	uint64_t call_count, sync_count; /* atomic: effective calls, and syncs, so far */
 	char output_path[RECLOG_PATH_MAX], mark_path[RECLOG_PATH_MAX]; /* "" = none */
 	uint64_t started_ns;	 /* when the log was made, by CLOCK_REALTIME_COARSE, which is
-				  * what files' birth times come from */
+				  * what files' times come from: earlier ones are of before */
 	uint32_t database_count; /* atomic: entries that are taken */
 	uint32_t inode_count;	 /* atomic: entries that are or were in use */
 	struct reclog_inode inodes[RECLOG_INODES_MAX];
@@ -218,8 +218,9 @@ static inline struct reclog_header *reclog_header(const struct reclog *l)
 	return (struct reclog_header *)l->map;
 }
 
-/* Makes a new log at `path` (which must not exist; mode 0600) with these wishes, and maps it. 0 or
- * minus errno. */
+/* Makes a new log at `path` (which must not exist; mode 0600) with these wishes, and maps it. Waits
+ * for the next tick of the kernel's clock, so that the times of files tell whether they were
+ * written before or since. 0 or minus errno. */
 int reclog_create(struct reclog *l, const char *path, uint32_t flags);
 /* Maps an existing one. 0, minus errno, or -EINVAL when it is none. Errno is left as it was. */
 int reclog_attach(struct reclog *l, const char *path);

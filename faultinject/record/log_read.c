@@ -7,6 +7,7 @@
 #include "faultinject/base/buf.h"
 #include "faultinject/record/log.h"
 #include "faultinject/record/log_read_internal.h"
+#include "faultinject/record/map.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uthash.h>
 
 enum { DELTA_BLOCK = 64 }; /* log.h, RECLOG_DELTA */
 
@@ -499,8 +499,6 @@ static int map_log(const char *path, const uint8_t **ret_map, uint64_t *ret_size
 int log_read(const char *path, struct call_list *ret, struct err *err)
 {
 	struct log_reader r = {.calls = ret};
-	struct named *n, *next_name;
-	struct begun *b, *next;
 	uint64_t size = 0;
 	int rc = map_log(path, &r.map, &size, err);
 
@@ -517,14 +515,8 @@ int log_read(const char *path, struct call_list *ret, struct err *err)
 	find_ends(&r);
 	make_calls(&r);
 	say_header(&r, h);
-	HASH_ITER (hh, r.begun, b, next) {
-		HASH_DEL(r.begun, b);
-		free(b);
-	}
-	HASH_ITER (hh, r.names, n, next_name) {
-		HASH_DEL(r.names, n);
-		free(n);
-	}
+	MAP_FREE(r.begun);
+	MAP_FREE(r.names);
 	buf_release(&r.output);
 	buf_release(&r.marks);
 	return 0;

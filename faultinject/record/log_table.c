@@ -41,8 +41,11 @@ bool reclog_add_database(struct reclog *l, const char *path)
 {
 	struct reclog_header *h = reclog_header(l);
 	size_t size = strlen(path) + 1;
-	uint32_t i, count = database_count(l);
+	uint32_t i, count;
 
+	if (h == NULL) /* no log is mapped */
+		return false;
+	count = database_count(l);
 	for (i = 0; i < count; i++) {
 		const char *known = database(l, i);
 

@@ -26,6 +26,8 @@
  *
  * Not seen: system calls that a program makes itself or through the C library's insides (stdio),
  * io_uring, writes through a mapping. They show when the content of the file is compared (DIGEST).
+ * Before a file is known they show in its times: what it holds then counts as durable, so a file
+ * that was made or written since the recording began is a TROUBLE.
  *
  * For glibc on 64-bit Linux.
  */
@@ -115,6 +117,10 @@ struct preload_call preload_begin_pieces(struct reclog_entry *e, const struct io
 void preload_end(struct preload_call c, struct reclog_entry *e, int64_t result);
 void preload_look(void); /* notes output and marks */
 bool preload_watches_output(void);
+/* The program opens this file, for writing: is it the one of the output or of the marks? Marks are
+ * watched from then on. NULL: it is none, or the open does not take anything away; else what to say
+ * to preload_trouble() when the open succeeds. */
+const char *preload_watched(const struct stat *st, bool truncates);
 void preload_output(const struct iovec *v, int count, size_t size);
 
 /* ---- preload_delta.c ---- */
@@ -182,8 +188,9 @@ void fd_duplicated(int from, int to);
 void fd_closing(int fd);
 void fd_closing_range(unsigned first, unsigned last); /* both included */
 void fd_flags_changed(int fd);			      /* F_SETFL */
-/* Calls `use` for each recorded descriptor. */
-void fd_each_file(void (*use)(int fd, struct file *f));
+/* Calls `use` for each recorded descriptor, with `of`. */
+void fd_each_file(void (*use)(int fd, struct file *f, const struct stat *of),
+		  const struct stat *of);
 void fd_after_fork(void); /* in the child */
 /* Before an exec: logs what it closes. After one that failed: takes that back. */
 void fd_before_exec(void);
@@ -202,11 +209,15 @@ struct file *file_is_database(int fd);
 /* `path`, resolved, is opened for writing: is it the journal or log of a file that looks like a
  * database? Then that becomes one. */
 void file_look_beside(const char *path);
+/* `path`, resolved, is about to be emptied: if it looks like a database, it becomes one. */
+void file_look_inside(const char *path, const struct stat *st);
 /* Logs what a file held when its recording began, if nobody has. `fd`: of the file, or -1.
  * `created`: this program made it. errno is kept. */
 void file_known(const char *path, const struct stat *st, int fd, bool created);
 /* Logs size and digest of the file if this process has written it. closing: unless it is large. */
 void file_digest(int fd, struct file *f, bool closing);
 void file_digest_all(void);
+/* The same for one file, if this process still has it open. */
+void file_digest_one(const struct stat *of);
 
 #endif

@@ -433,7 +433,7 @@ void fd_flags_changed(int fd)
 	}
 }
 
-void fd_each_file(void (*use)(int fd, struct file *f))
+void fd_each_file(void (*use)(int fd, struct file *f, const struct stat *of), const struct stat *of)
 {
 	int end = __atomic_load_n(&fd_end, __ATOMIC_RELAXED);
 
@@ -441,21 +441,22 @@ void fd_each_file(void (*use)(int fd, struct file *f))
 		struct file *f = slot_of(entry_of(i));
 
 		if (f != NULL)
-			use(i, f);
+			use(i, f, of);
 	}
 }
 
 /* ---- fork, exec ---- */
 
-static void is_a_copy(int fd, struct file *f)
+static void is_a_copy(int fd, struct file *f, const struct stat *of)
 {
 	(void)fd;
+	(void)of;
 	f->flags &= ~(uint32_t)(FILE_WRITTEN | FILE_LOCKED);
 }
 
 void fd_after_fork(void)
 {
-	fd_each_file(is_a_copy);
+	fd_each_file(is_a_copy, NULL);
 }
 
 static bool stays_open(int fd)

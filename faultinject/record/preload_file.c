@@ -3,8 +3,8 @@
  * preload.h.
  *
  * A file is a database when SQLite locks it, or when its magic is written at its beginning, or when
- * somebody opens its journal or log for writing. Before the first lock SQLite changes nothing, so
- * what the file holds then is what it held before.
+ * somebody opens its journal or log for writing, or empties it. Before the first lock SQLite
+ * changes nothing, so what the file holds then is what it held before.
  */
 #include "faultinject/record/preload.h"
 
@@ -27,16 +27,22 @@ const char preload_magic[16] = "SQLite format 3";
 
 /* ---- what it held before ---- */
 
-/* Was the file made during this recording? By its birth time, if the file system has that. */
-static bool file_is_new(int fd, const char *path)
+static bool in_recording(int64_t seconds, uint64_t ns)
+{
+	return (uint64_t)seconds * 1000000000u + ns >= reclog_header(&preload_log)->started_ns;
+}
+
+/* When the file was made; false: the file system does not say. */
+static bool birth(int fd, const char *path, struct statx_timestamp *ret)
 {
 	struct statx sx;
 	long rc = fd >= 0 ? syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_BTIME, &sx)
 			  : syscall(SYS_statx, AT_FDCWD, path, 0, STATX_BTIME, &sx);
 
-	return rc == 0 && (sx.stx_mask & STATX_BTIME) != 0 &&
-	       (uint64_t)sx.stx_btime.tv_sec * 1000000000u + sx.stx_btime.tv_nsec >=
-		   reclog_header(&preload_log)->started_ns;
+	if (rc != 0 || (sx.stx_mask & STATX_BTIME) == 0)
+		return false;
+	*ret = sx.stx_btime;
+	return true;
 }
 
 /* Returns 0 or minus errno. */
@@ -109,20 +115,32 @@ static void log_content(const char *path, const struct stat *st, int fd)
 
 void file_known(const char *path, const struct stat *st, int fd, bool created)
 {
+	const bool written = in_recording(st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec);
 	int saved = errno;
+	struct statx_timestamp born = {0};
+	bool fresh, has_birth;
 
 	if (reclog_claim_inode(&preload_log, st->st_dev, st->st_ino) == RECLOG_KNOWN)
 		return;
-	if (st->st_size == 0 && (created || file_is_new(fd, path))) {
+	has_birth = birth(fd, path, &born);
+	fresh = created || (has_birth && in_recording(born.tv_sec, born.tv_nsec));
+	if (st->st_size == 0 && fresh) {
 		struct reclog_entry e = {
 		    .head = {.type = RECLOG_FILE, .dev = st->st_dev, .ino = st->st_ino},
 		    .path = path};
 
 		preload_once(&e);
 	} else {
+		/* What it holds counts as durable, so it must be from before. An empty one that
+		 * is older than the recording was emptied in it; without a birth time nobody
+		 * knows. */
 		if (created)
 			preload_trouble("was written before it was known to be a database, or "
 					"unseen",
+					path);
+		else if ((fresh || written) && (st->st_size > 0 || has_birth))
+			preload_trouble("was written while the program ran, before it was known to "
+					"be a database",
 					path);
 		log_content(path, st, fd);
 	}
@@ -203,35 +221,54 @@ struct file *file_is_database(int fd)
 	return f;
 }
 
-/* `path` is opened for writing: if it is the journal or log of a file that looks like a database,
- * that is one. The file is not opened for that look when this process has it open already. */
+/* Is it a database, by its magic, or empty and open here? It is not opened for that look when this
+ * process has it open already. */
+static bool looks_like_one(const char *path, const struct stat *st)
+{
+	char buf[sizeof preload_magic];
+	bool ours, is;
+	int fd;
+
+	if (st->st_size == 0)
+		return fd_of_inode(st->st_dev, st->st_ino) >= 0;
+	fd = readable(path, st, -1, &ours);
+	is = fd >= 0 && raw_pread(fd, buf, sizeof buf, 0) == sizeof buf &&
+	     memcmp(buf, preload_magic, sizeof buf) == 0;
+	if (ours)
+		(void)syscall(SYS_close, fd);
+	return is;
+}
+
+static void is_known_as_one(const char *path, const struct stat *st)
+{
+	bool shm;
+
+	if (!reclog_is_recorded(&preload_log, path, &shm) && looks_like_one(path, st) &&
+	    reclog_add_database(&preload_log, path)) {
+		file_known(path, st, -1, false);
+		siblings_known(path);
+	}
+}
+
 void file_look_beside(const char *path)
 {
-	char name[RECLOG_PATH_MAX], buf[sizeof preload_magic];
 	size_t suffix = has_suffix(path, "-wal") ? 4 : has_suffix(path, "-journal") ? 8 : 0;
 	size_t length = strlen(path) - suffix;
-	bool ours, is, shm, here;
+	char name[RECLOG_PATH_MAX];
 	struct stat st;
-	int fd;
 
 	if (suffix == 0)
 		return;
 	memcpy(name, path, length);
 	name[length] = '\0';
-	if (reclog_is_recorded(&preload_log, name, &shm) || raw_stat(AT_FDCWD, name, 0, &st) != 0 ||
-	    !S_ISREG(st.st_mode))
-		return;
-	here = fd_of_inode(st.st_dev, st.st_ino) >= 0;
-	fd = readable(name, &st, -1, &ours);
-	is = st.st_size == 0 ? here
-			     : fd >= 0 && raw_pread(fd, buf, sizeof buf, 0) == sizeof buf &&
-				   memcmp(buf, preload_magic, sizeof buf) == 0;
-	if (ours)
-		(void)syscall(SYS_close, fd);
-	if (is && reclog_add_database(&preload_log, name)) {
-		file_known(name, &st, -1, false);
-		siblings_known(name);
-	}
+	if (raw_stat(AT_FDCWD, name, 0, &st) == 0 && S_ISREG(st.st_mode))
+		is_known_as_one(name, &st);
+}
+
+void file_look_inside(const char *path, const struct stat *st)
+{
+	if (st->st_size > 0)
+		is_known_as_one(path, st);
 }
 
 /* ---- what it holds in the end ---- */
@@ -276,15 +313,24 @@ void file_digest(int fd, struct file *f, bool closing)
 	f->flags &= ~(uint32_t)FILE_WRITTEN;
 }
 
-static void digest_now(int fd, struct file *f)
+static void digest_now(int fd, struct file *f, const struct stat *of)
 {
-	file_digest(fd, f, false);
+	if (of == NULL || (f->ino == of->st_ino && f->dev == of->st_dev))
+		file_digest(fd, f, false);
 }
 
 void file_digest_all(void)
 {
 	int saved = errno;
 
-	fd_each_file(digest_now);
+	fd_each_file(digest_now, NULL);
+	errno = saved;
+}
+
+void file_digest_one(const struct stat *of)
+{
+	int saved = errno;
+
+	fd_each_file(digest_now, of);
 	errno = saved;
 }

@@ -42,7 +42,10 @@ void preload_trouble(const char *what, const char *path)
 
 /* ---- output and marks ---- */
 
-/* Notes that the file has grown; of the processes that see it, one does. */
+#define MARKS_TRUNCATED	 "$PLUGPULL_MARK was truncated: append to it"
+#define OUTPUT_TRUNCATED "the file of the program's output was truncated"
+
+/* Notes that the file has grown, or has become shorter; of the processes that see it, one does. */
 static void look_at(const char *path, uint64_t *seen, uint8_t type)
 {
 	struct reclog_entry e = {.head = {.type = type}};
@@ -52,6 +55,13 @@ static void look_at(const char *path, uint64_t *seen, uint8_t type)
 	if (path[0] == '\0' || raw_stat(AT_FDCWD, path, 0, &st) != 0)
 		return;
 	now = (uint64_t)st.st_size;
+	if (now < before) {
+		if (__atomic_compare_exchange_n(seen, &before, now, false, __ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
+			preload_trouble(type == RECLOG_MARK ? MARKS_TRUNCATED : OUTPUT_TRUNCATED,
+					"");
+		return;
+	}
 	while (now > before) {
 		if (__atomic_compare_exchange_n(seen, &before, now, false, __ATOMIC_ACQ_REL,
 						__ATOMIC_ACQUIRE)) {
@@ -74,6 +84,43 @@ void preload_look(void)
 		look_at(h->mark_path, &h->marks_seen, RECLOG_MARK);
 	if ((flags & RECLOG_WATCH_OUTPUT) != 0)
 		look_at(h->output_path, &h->output_seen, RECLOG_OUTPUT);
+}
+
+/* Which file a path of the header led to when this process asked first. */
+struct identity {
+	uint64_t dev;
+	uint64_t ino; /* atomic, stored last; 0: nobody asked yet */
+};
+
+static bool is_same(struct identity *i, const char *path, const struct stat *st)
+{
+	struct stat of;
+
+	if (path[0] == '\0')
+		return false;
+	if (__atomic_load_n(&i->ino, __ATOMIC_ACQUIRE) == 0) {
+		if (raw_stat(AT_FDCWD, path, 0, &of) != 0)
+			return false;
+		__atomic_store_n(&i->dev, of.st_dev, __ATOMIC_RELAXED);
+		__atomic_store_n(&i->ino, of.st_ino, __ATOMIC_RELEASE);
+	}
+	return __atomic_load_n(&i->ino, __ATOMIC_RELAXED) == st->st_ino &&
+	       __atomic_load_n(&i->dev, __ATOMIC_RELAXED) == st->st_dev;
+}
+
+const char *preload_watched(const struct stat *st, bool truncates)
+{
+	static struct identity marks, output;
+	struct reclog_header *h = reclog_header(&preload_log);
+	const char *trouble = NULL;
+
+	if (is_same(&marks, h->mark_path, st)) {
+		(void)__atomic_fetch_or(&h->flags, (uint32_t)RECLOG_WATCH_MARKS, __ATOMIC_RELAXED);
+		trouble = MARKS_TRUNCATED;
+	} else if (is_same(&output, h->output_path, st)) {
+		trouble = OUTPUT_TRUNCATED;
+	}
+	return truncates && st->st_size > 0 ? trouble : NULL;
 }
 
 /* ---- effective calls ---- */

@@ -47,6 +47,9 @@ static void before_unlink(struct removing *r, int at, const char *path)
 		return;
 	r->last =
 	    raw_stat(AT_FDCWD, resolved, AT_SYMLINK_NOFOLLOW, &r->st) == 0 && r->st.st_nlink == 1;
+	/* When it is closed, nobody reads it any more if it is large. */
+	if (r->last)
+		file_digest_one(&r->st);
 	r->call = preload_begin(&e);
 }
 

@@ -20,6 +20,7 @@ struct opening {
 	struct preload_call call;
 	bool on, begun, created;
 	uint16_t flags;
+	const char *trouble; /* if it succeeds, or NULL */
 	char path[RECLOG_PATH_MAX];
 };
 
@@ -46,6 +47,7 @@ static void before(struct opening *o, int at, const char *path, int flags)
 
 	o->begun = o->created = false;
 	o->flags = 0;
+	o->trouble = NULL;
 	o->on = preload_on() && path != NULL && (flags & O_PATH) != O_PATH &&
 		(flags & O_TMPFILE) != O_TMPFILE && !preload_self.vforked;
 	if (!o->on)
@@ -54,11 +56,15 @@ static void before(struct opening *o, int at, const char *path, int flags)
 	if ((flags & (O_CREAT | O_TRUNC)) == 0 && !can_write(flags))
 		return;
 	existed = raw_stat(at, path, 0, &st) == 0;
+	if (existed && S_ISREG(st.st_mode))
+		o->trouble = preload_watched(&st, (flags & O_TRUNC) != 0);
 	o->created = !existed && (flags & O_CREAT) != 0;
 	if ((existed && !S_ISREG(st.st_mode)) || !path_resolve(at, path, true, o->path))
 		return;
 	if (can_write(flags))
 		file_look_beside(o->path);
+	if (existed && (flags & O_TRUNC) != 0)
+		file_look_inside(o->path, &st);
 	recorded = __atomic_load_n(&h->database_count, __ATOMIC_ACQUIRE) > 0 &&
 		   reclog_is_recorded(&preload_log, o->path, &shm) && !shm;
 	if (!recorded)
@@ -93,6 +99,8 @@ static void after(struct opening *o, int fd)
 		e.head.ino = st.st_ino;
 	}
 	errno = saved;
+	if (fd >= 0 && o->trouble != NULL)
+		preload_trouble(o->trouble, "");
 	if (o->begun) {
 		e.head.flags = o->flags;
 		e.path = o->path;
@@ -196,12 +204,23 @@ SAME_AS(creat, creat64);
 SAME_AS(__open_2, __open64_2);
 SAME_AS(__openat_2, __openat64_2);
 
-/* Only for the file of marks: what stdio writes is not seen. */
+/* Only for the files of marks and output: what stdio writes is not seen. */
 EXPORT FILE *fopen(const char *restrict path, const char *restrict mode)
 {
-	if (preload_on())
+	const char *trouble = NULL;
+	struct stat st;
+	FILE *f;
+
+	if (preload_on() && path != NULL && mode != NULL) {
 		look_for_marks(path);
-	return REAL(fopen)(path, mode);
+		if (strpbrk(mode, "wa+") != NULL && raw_stat(AT_FDCWD, path, 0, &st) == 0 &&
+		    S_ISREG(st.st_mode))
+			trouble = preload_watched(&st, mode[0] == 'w');
+	}
+	f = REAL(fopen)(path, mode);
+	if (f != NULL && trouble != NULL)
+		preload_trouble(trouble, "");
+	return f;
 }
 SAME_AS(fopen, fopen64);
 

@@ -16,10 +16,10 @@
 #include "faultinject/record/call.h"
 #include "faultinject/record/strace_arg.h"
 #include "faultinject/record/strace_text.h"
+#include "faultinject/record/map.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 enum {
 	STRACE_PATHS_MAX = 1 << 20,   /* different paths of one kind that are kept */
@@ -138,6 +138,7 @@ struct folder {
 struct process {
 	uint32_t pid, parent;
 	size_t task_count;
+	bool threaded; /* it had more than one task at some time */
 	int64_t status;
 	struct process *next;
 };

@@ -248,6 +248,7 @@ static struct task *add_task(struct importer *m, uint32_t tid, struct task *pare
 		m->processes = t->process;
 	}
 	t->process->task_count++;
+	t->process->threaded = t->process->threaded || t->process->task_count > 1;
 	if (parent != NULL && strace_arg_has(flags, "CLONE_FILES")) {
 		t->fds = parent->fds;
 		t->fds->refs++;
@@ -425,10 +426,16 @@ void strace_task_ended(struct importer *m, struct task *t, const struct strace_e
 	if (t->tid == p->pid || p->task_count == 1)
 		p->status = status;
 	if (p->task_count == 1 && m->list != NULL) {
+		size_t first = m->list->count;
+
 		if (t->fds->refs == 1)
 			while (t->fds->count > 0)
 				strace_slot_close(m, t, t->fds->slots[t->fds->count - 1].fd);
 		importer_call(m, CALL_EXIT, t, NULL)->result = p->status;
+		/* Of several threads nothing says which one ended them. */
+		if (e->kind == STRACE_KILLED || p->threaded)
+			for (size_t i = first; i < m->list->count; i++)
+				m->list->items[i].tid = 0;
 	}
 	remove_task(m, t);
 }

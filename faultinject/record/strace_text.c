@@ -10,12 +10,12 @@
 
 #include "faultinject/base/buf.h"
 #include "faultinject/record/strace_arg.h"
+#include "faultinject/record/map.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #define NONE SIZE_MAX
 

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool json_on_stdout(const struct options *options)
@@ -162,15 +163,22 @@ int cli_check_outputs(const struct options *options, struct err *err)
 	}
 	if (options->json == NULL || json_on_stdout(options))
 		return 0;
-	/* Better said now than after an hour of work. */
-	char *folder = xstrdup(options->json);
-	char *slash = strrchr(folder, '/');
-	if (slash != NULL)
-		slash[slash == folder ? 1 : 0] = '\0';
-	int rc = 0;
-	if (access(slash == NULL ? "." : folder, W_OK) != 0 && access(options->json, W_OK) != 0)
-		rc = err_set(err, ERR_IO, "option --json: %s: %s", options->json, strerror(errno));
+	/* Better said now than after an hour of work. A file is replaced by way of its folder, a
+	 * device is written to: file_write(). */
+	struct stat st;
+	bool exists = stat(options->json, &st) == 0;
+	char *target = exists ? realpath(options->json, NULL) : NULL;
+	char *folder = file_parent(target != NULL ? target : options->json);
+	int errnum = 0;
+	if (exists && S_ISDIR(st.st_mode))
+		errnum = EISDIR;
+	else if (access(exists && !S_ISREG(st.st_mode) ? options->json : folder, W_OK) != 0)
+		errnum = errno;
+	int rc = errnum == 0 ? 0
+			     : err_set(err, ERR_IO, "option --json: %s: %s", options->json,
+				       strerror(errnum));
 	free(folder);
+	free(target);
 	return rc;
 }
 

@@ -104,7 +104,7 @@ struct foreign_run {
 	struct foreign_token *tokens;	  /* owned */
 	size_t token_count, token_cap;
 	uint64_t writing; /* kills while it was writing */
-	uint64_t grown_rounds, idle, failed, holes, silent, early_outputs;
+	uint64_t grown_rounds, idle, failed, holes, silent, early_outputs, early_marks;
 	char *first_hole; /* owned */
 	bool always_fresh;
 	bool interrupted;
@@ -160,9 +160,12 @@ void foreign_result_fill(const struct foreign_run *f, size_t which, struct case_
  * trace ends in that transaction. Positions; `ack` 0: there is none. */
 struct foreign_early {
 	uint64_t ack, begin;
+	bool doubtful; /* it may speak of another transaction */
 };
 
-/* `kind`: OP_ACK (of connection 0) or OP_OUTPUT. */
-struct foreign_early foreign_early_find(const struct trace *t, enum op_kind kind);
+/* `paths`: the databases. `kind`: OP_ACK (of connection 0) or OP_OUTPUT. The first one that is not
+ * doubtful, if there is one. */
+struct foreign_early foreign_early_find(const struct trace *t, char *const *paths,
+					size_t path_count, enum op_kind kind);
 
 #endif

@@ -4,6 +4,7 @@
 #include "faultinject/base/buf.h"
 #include "faultinject/base/fileio.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,28 +27,116 @@ static int failed(struct err *err, const char *what, const char *path)
 	return err_set(err, ERR_IO, "cannot %s %s: %s", what, path, strerror(errno));
 }
 
-int foreign_keep_open(struct foreign_keep *k, struct err *err)
-{
-	char here[PATH_MAX];
+/* ---- the folder ---- */
 
-	if (getcwd(here, sizeof here) == NULL)
-		return failed(err, "say where", "this folder is");
-	char *folder = xasprintf("%s/%s", strcmp(here, "/") == 0 ? "" : here, FOREIGN_KEEP_FOLDER);
+/* Names what is in it, in any order; "" for nothing. The caller's. */
+static char *list(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *entry;
+	struct buf b;
+
+	buf_init(&b);
+	while (dir != NULL && (entry = readdir(dir)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			buf_printf(&b, "%s%s", b.size == 0 ? "" : ", ", entry->d_name);
+	if (dir != NULL)
+		(void)closedir(dir);
+	char *names = xstrdup(buf_str(&b));
+
+	buf_release(&b);
+	return names;
+}
+
+/* Takes the folder for this process, until the descriptor is closed. One that it has not `made`
+ * must be nobody else's for certain; not every file system can say that. */
+static int take(const char *folder, bool made, int *ret_fd, struct err *err)
+{
+	struct stat mine, named;
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int rc = 0;
 
-	if (mkdir(folder, 0700) != 0 && errno == EEXIST)
+	if (fd < 0)
+		return failed(err, "open", folder);
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0 && (!made || errno == EWOULDBLOCK))
+		rc = errno == EWOULDBLOCK
+			 ? err_set(err, ERR_INPUT,
+				   "%s is there: another `plugpull kill` works here", folder)
+			 : err_set(err, ERR_INPUT,
+				   "%s is there: if no other `plugpull kill` works here, remove it "
+				   "(it cannot be locked: %s)",
+				   folder, strerror(errno));
+	/* What is taken must still be what the name says: its owner may just have removed it. */
+	else if (fstat(fd, &mine) != 0 || stat(folder, &named) != 0 ||
+		 named.st_dev != mine.st_dev || named.st_ino != mine.st_ino)
+		rc = err_set(err, ERR_INPUT, "%s was there: another `plugpull kill` works here",
+			     folder);
+	if (rc != 0)
+		(void)close(fd);
+	else
+		*ret_fd = fd;
+	return rc;
+}
+
+/* A folder that is there already. Empty and nobody's, it holds nothing: it is taken. */
+static int take_over(const char *folder, int *ret_fd, struct err *err)
+{
+	char *script = xasprintf("%s/restore.sh", folder), *names = NULL;
+	int fd = -1, rc;
+
+	if (access(script, F_OK) == 0) {
 		rc = err_set(err, ERR_INPUT,
 			     "%s is there: another `plugpull kill` works here, or one was killed "
 			     "before it had put the databases back. `sh %s/restore.sh` puts them "
 			     "back; or remove the folder",
 			     folder, FOREIGN_KEEP_FOLDER);
-	else if (access(folder, W_OK) != 0)
+		goto out;
+	}
+	rc = take(folder, false, &fd, err);
+	if (rc != 0)
+		goto out;
+	names = list(folder);
+	if (names[0] != '\0') {
+		rc = err_set(err, ERR_INPUT,
+			     "%s is there without a restore.sh: a `plugpull kill` was killed while "
+			     "it made it or removed it. It holds %.200s: look at them, and remove "
+			     "the folder",
+			     folder, names);
+		(void)close(fd);
+		goto out;
+	}
+	*ret_fd = fd;
+out:
+	free(names);
+	free(script);
+	return rc;
+}
+
+int foreign_keep_open(struct foreign_keep *k, struct err *err)
+{
+	char here[PATH_MAX];
+	int fd = -1, rc;
+
+	if (getcwd(here, sizeof here) == NULL)
+		return failed(err, "say where", "this folder is");
+	char *folder = xasprintf("%s/%s", strcmp(here, "/") == 0 ? "" : here, FOREIGN_KEEP_FOLDER);
+
+	if (mkdir(folder, 0700) == 0)
+		rc = take(folder, true, &fd, err);
+	else if (errno == EEXIST)
+		rc = take_over(folder, &fd, err);
+	else
 		rc = failed(err, "make", folder);
+	if (rc == 0 && access(folder, W_OK) != 0) {
+		rc = failed(err, "write to", folder);
+		(void)close(fd);
+	}
 	if (rc != 0) {
 		free(folder);
 		return rc;
 	}
 	k->folder = folder;
+	k->lock = fd;
 	return 0;
 }
 
@@ -263,6 +353,7 @@ int foreign_keep_close(struct foreign_keep *k, struct err *err)
 	else
 		rc = remove_folder(k, err);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	(void)close(k->lock);
 	foreign_files_release(&k->files);
 	free(k->folder);
 	k->folder = NULL;

@@ -8,7 +8,8 @@
  * killed by SIGKILL, or the machine lose its power, `sh plugpull-kill-originals/restore.sh` does
  * what it could not do; and no other `kill -- CMD` runs there before that, or before the folder is
  * removed by hand. A SIGKILL in the first run of all leaves what that run, cut off, had written:
- * the script is not there yet.
+ * the script is not there yet. The empty folder that is left then stands in nobody's way: who works
+ * in it holds a flock(2) on it, so one that is empty and not locked is taken over.
  */
 #ifndef DRIVE_FOREIGN_KEEP_H
 #define DRIVE_FOREIGN_KEEP_H
@@ -19,10 +20,11 @@
 
 struct foreign_keep {
 	char *folder; /* owned; absolute; NULL: none */
+	int lock;     /* descriptor of the folder, where there is one; flock(2) is held */
 	struct foreign_files files;
 };
 
-/* ERR_IO; ERR_INPUT when the folder is there already, with what to do. */
+/* ERR_IO; ERR_INPUT when the folder is there already and in use or not empty, with what to do. */
 int foreign_keep_open(struct foreign_keep *k, struct err *err);
 /* Takes in the files of a trace that are not known yet, as they were at its beginning. ERR_IO. */
 int foreign_keep_add(struct foreign_keep *k, const struct trace *t, struct err *err);

@@ -101,6 +101,14 @@ static void note_rounds(const struct foreign_run *f, struct case_result *c)
 				 " rounds the program had written output inside a transaction that "
 				 "the kill undid: if that told of the commit, it came too early",
 				 f->early_outputs);
+	if (f->early_marks > 0)
+		case_result_note(c,
+				 "in %" PRIu64
+				 " rounds an acknowledgement came inside a transaction that the "
+				 "kill undid, and may speak of another one: in exclusive locking "
+				 "mode, with journal_mode MEMORY or OFF, before anything was "
+				 "written, or beside others that were committed",
+				 f->early_marks);
 }
 
 /* Why a case without a finding that counts says nothing; the caller's, or NULL. */

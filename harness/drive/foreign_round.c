@@ -264,17 +264,18 @@ static bool is_kept(const struct history *h, uint64_t begin)
 
 static void weigh_early(struct foreign_run *f, struct foreign_round *r)
 {
+	const struct history *h = examiner_history(r->examiner);
 	bool output = r->subject->ack == HISTORY_ACK_OUTPUT;
-	struct foreign_early early = {0};
+	struct foreign_early early;
 
-	if (r->subject->ack == HISTORY_ACK_MARK)
-		early = foreign_early_find(r->trace, OP_ACK);
-	else if (output)
-		early = foreign_early_find(r->trace, OP_OUTPUT);
-	if (early.ack == 0 || is_kept(examiner_history(r->examiner), early.begin))
+	if (!output && r->subject->ack != HISTORY_ACK_MARK)
 		return;
-	if (output) {
-		f->early_outputs++;
+	early = foreign_early_find(r->trace, h->paths, h->file_count, output ? OP_OUTPUT : OP_ACK);
+	if (early.ack == 0 || is_kept(h, early.begin))
+		return;
+	if (output || early.doubtful) {
+		f->early_outputs += output;
+		f->early_marks += !output;
 		return;
 	}
 	struct verdict v = {.oracle = "history", .grade = GRADE_CONSISTENT};

@@ -213,7 +213,12 @@ static char *why_inconclusive(const struct gate *g, const struct workers_result 
 static void doubt_vacuous(const struct trace *t, const struct history *h, struct case_result *c)
 {
 	bool wrote = false;
-	bool speaks = h->ack == HISTORY_ACK_OUTPUT || h->ack == HISTORY_ACK_MARK;
+	static const char *const missing[] = {
+	    [HISTORY_ACK_LOCK] = "no lock was released behind a commit",
+	    [HISTORY_ACK_OUTPUT] = "no output stands behind a commit",
+	    [HISTORY_ACK_MARK] = "no mark stands behind a commit",
+	};
+	bool speaks = h->ack != HISTORY_ACK_EXACT;
 
 	for (size_t i = 0; i < t->op_count && !wrote; i++)
 		wrote = t->ops[i].kind == OP_WRITE;
@@ -226,10 +231,20 @@ static void doubt_vacuous(const struct trace *t, const struct history *h, struct
 	if (c->reason == NULL && !wrote)
 		c->reason = xstrdup("the run wrote nothing, so nothing could be lost");
 	if (c->reason == NULL && speaks && c->commits > 0 && history_acked(h, t->op_count) == 0)
-		c->reason = xasprintf("no %s stands behind a commit, so nothing was promised",
-				      h->ack == HISTORY_ACK_OUTPUT ? "output" : "mark");
+		c->reason = xasprintf("%s, so nothing was promised", missing[h->ack]);
 	if (c->reason != NULL)
 		c->verdict = CASE_INCONCLUSIVE;
+}
+
+/* Commits that were never promised may be lost at every grade. */
+static void note_unpromised(const struct trace *t, const struct history *h, struct case_result *c)
+{
+	uint64_t acked = history_acked(h, t->op_count);
+	uint64_t never = acked < c->commits ? c->commits - acked : 0;
+
+	if (h->ack != HISTORY_ACK_EXACT && acked > 0 && never > 0)
+		case_result_note(c, "%" PRIu64 " of %" PRIu64 " commits %s never promised", never,
+				 c->commits, never == 1 ? "was" : "were");
 }
 
 /* Does an invariant look at databases beside the subject's (outside.h)? */
@@ -387,6 +402,7 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 				 t->torn_size_bytes);
 	if (rc == 0) {
 		gate_verdict(ret);
+		note_unpromised(t, examiner_history(e), ret);
 		if (ret->verdict == CASE_INCONCLUSIVE)
 			ret->reason = why_inconclusive(g, &found, t->torn);
 		else if (ret->verdict == CASE_HELD)

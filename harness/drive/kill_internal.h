@@ -292,7 +292,7 @@ void kill_report(struct kill_process *p, const struct kill_record *r);
 int kill_connect(struct kill_process *p, bool all, struct sqlite3 **ret_db, struct err *err);
 bool kill_is_busy(struct sqlite3 *db);
 
-int kill_writer_work(struct kill_process *p, struct err *err);
+int kill_writer_work(struct kill_process *w, struct err *err);
 int kill_reader_work(struct kill_process *p, struct err *err);
 int kill_checkpointer_work(struct kill_process *p, struct err *err);
 

@@ -523,11 +523,28 @@ static void note_growth(struct running *r, const char *path, uint64_t *seen, uin
 
 static void note_last_words(struct running *r)
 {
+	struct reclog_entry e = {.head = {.type = RECLOG_TROUBLE, .moment = RECLOG_ONCE}};
 	struct reclog_header *h = reclog_header(&r->log);
+	const char *what = NULL;
+	struct stat st;
+	bool known;
 
 	if ((h->flags & RECLOG_WATCH_OUTPUT) != 0)
 		note_growth(r, h->output_path, &h->output_seen, RECLOG_OUTPUT);
-	note_growth(r, h->mark_path, &h->marks_seen, RECLOG_MARK);
+	known = stat(h->mark_path, &st) == 0;
+	if (known && (uint64_t)st.st_size < h->marks_seen)
+		what = "$PLUGPULL_MARK was truncated: append to it";
+	else if (known && (h->flags & RECLOG_WATCH_MARKS) == 0 &&
+		 (uint64_t)st.st_size > h->marks_seen)
+		what = "when the marks were made is not known: use --ack mark";
+	if (what == NULL) {
+		note_growth(r, h->mark_path, &h->marks_seen, RECLOG_MARK);
+		return;
+	}
+	e.head.pid = e.head.tid = (uint32_t)r->pid;
+	e.data = what;
+	e.data_size = strlen(what);
+	(void)reclog_append(&r->log, &e);
 }
 
 static int read_recording(struct running *r, struct program_run *ret, struct err *err)

@@ -263,13 +263,40 @@ static void locked(struct scan *s, const struct op *op, size_t file)
 	p->reserved = p->reserved || bit == HELD_RESERVED;
 }
 
+/*
+ * The file was closed or the process ended, by itself: does that show that COMMIT had returned?
+ * Only when the last thing written is a whole commit, when the thread that closed or ended is the
+ * one that committed (another one may have ended it in the middle), and when no sync that this
+ * thread began since is under way or has failed.
+ */
+static bool is_returned(const struct scan *s, const struct op *op, const struct write_period *p)
+{
+	uint64_t event = p->event_count == 0 ? 0 : p->events[p->event_count - 1].position;
+	uint64_t open = 0;
+
+	if (event == 0 || p->pending_write != 0 || write_period_unlogged_tail(p) != 0 ||
+	    trace_at(s->t, event)->thread != op->thread)
+		return false;
+	for (uint64_t i = event + 1; i < s->position; i++) {
+		const struct op *o = trace_at(s->t, i);
+
+		if (o->process != op->process || o->thread != op->thread)
+			continue;
+		if (o->kind == OP_SYNC_BEGIN || o->kind == OP_DIRSYNC_BEGIN)
+			open++;
+		else if (op_is_sync(o) && o->offset > event)
+			open--;
+	}
+	return open == 0;
+}
+
 static void unlocked(struct scan *s, const struct op *op, size_t file)
 {
 	unsigned bit = lock_bit(op);
 	size_t actor = find_actor(s, op);
 	struct write_period *p = open_period(s, actor, file);
 
-	if (p == NULL)
+	if (p == NULL || ((op->flags & OP_LOCK_GONE) != 0 && !is_returned(s, op, p)))
 		return;
 	if (p->locked && (bit == 0 || (p->held & bit) == 0))
 		return;

@@ -1,7 +1,7 @@
 /*
  * Write periods: when one connection could write one database file, and where in that time the
  * file protocol says "committed". The first half of reading a history (history_transactions.c is
- * the second); internal to history*.c.
+ * the second); internal to history*.c and to harness/drive/foreign_early.c.
  *
  * A period is bounded by the write lock, whose place depends on the journal mode:
  *
@@ -12,6 +12,11 @@
  * The recovery of a hot journal takes EXCLUSIVE without RESERVED and is no period. A connection
  * that writes a log without such a lock (locking_mode=EXCLUSIVE in WAL mode, nolock) gets a period
  * that is not `locked`: it opens with the first write of the log.
+ *
+ * An unlock that came with a close or the process's end (OP_LOCK_GONE) counts where COMMIT must
+ * have returned by then; elsewhere the period stays open, as that of a process that was killed
+ * does. Does not see there: a signal handler, or a callback of SQLite (sqlite3_wal_hook), that ends
+ * the process between two system calls of one COMMIT.
  *
  * Commit events inside a period (https://www.sqlite.org/walformat.html, fileformat2.html):
  *

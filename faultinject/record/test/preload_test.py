@@ -27,6 +27,7 @@ HEADER = struct.Struct('<QIIQIIQQIIQQQ4096s4096sQII')
 START, SIZE, WHOLE = 2 << 20, 64 << 30, 0x77686f6c
 TAG, MAGIC = 0x8b5cf02d4e9a7713, 0x0a676f6c65727070
 WATCH_OUTPUT, WATCH_MARKS = 1, 2
+CLOCK_REALTIME_COARSE = 5
 
 library = os.path.join(os.path.dirname(os.path.abspath(sys.argv[1])), 'libplugpull-record.so')
 passed = failed = 0
@@ -59,11 +60,15 @@ class Log:
     """One recording: makes the log, runs programs under it, reads it."""
 
     def __init__(self, folder, flags=0, output='', marks='', kill=(0, 0)):
+        # As reclog_create(): what was written before has an earlier time.
+        before = time.time_ns()
+        while time.clock_gettime_ns(CLOCK_REALTIME_COARSE) <= before:
+            time.sleep(0.0005)
         self.folder, self.path = folder, os.path.join(folder, 'log')
         with open(self.path, 'wb') as f:
             f.truncate(SIZE)
             f.write(HEADER.pack(MAGIC, 1, flags, START, 0, 0, 0, 0, kill[0], 0, kill[1], 0, 0,
-                                output.encode(), marks.encode(), time.time_ns() - 4000000, 0, 0))
+                                output.encode(), marks.encode(), time.clock_gettime_ns(CLOCK_REALTIME_COARSE), 0, 0))
         self.marks = marks
 
     def environment(self):
@@ -110,6 +115,9 @@ class Log:
                         at += 64
                 r.data = bytes(out)
         return records
+
+    def troubles(self):
+        return [r.data.decode().replace(self.folder + '/', '') for r in self.of('TROUBLE')]
 
     def of(self, *types, moment=None):
         return [r for r in self.records if r.type in types and moment in (None, r.moment)]
@@ -433,7 +441,140 @@ def limits(where):
     check(r.stdout == '1\n' and r.stderr == '', 'without $PLUGPULL_RECORDING nothing happens', r.stderr)
 
 
-for test in (modes, existed, threads, children, names, holes, positions, kills, locks, limits):
+UNSEEN = '''
+libc.fopen.restype = ctypes.c_void_p
+def fwrite(name, data, mode=b"w"):
+    f = ctypes.c_void_p(libc.fopen(name.encode(), mode)); libc.fwrite(data, 1, len(data), f); libc.fclose(f)
+def pieces(name, data):
+    f = open(name, "wb", 0); f.write(data[:10]); f.write(data[10:]); f.close()
+image = open("before.db", "rb").read()
+'''
+
+
+def unseen_before(where):
+    """What was written during the run, and not seen, does not pass for what was there before."""
+    late = 'was written while the program ran, before it was known to be a database: '
+    use = 'subprocess.run(["sqlite3", "a.db", "insert into t values(1)"], check=True)'
+    # How the file was written; which file the trouble names, '' for none.
+    cases = (
+        ('fwrite("a.db", image)', 'a.db'),
+        ('pieces("a.db", image)', 'a.db'),
+        ('fwrite("old.db", image[:99], b"r+"); os.rename("old.db", "a.db")', 'a.db'),
+        ('import mmap; m = mmap.mmap(os.open("old.db", os.O_RDWR), 0); m[60:64] = b"abcd"; '
+         'os.rename("old.db", "a.db")', 'a.db'),
+        ('fwrite("a.db", image); os.utime("a.db", (1, 1))', 'a.db'),
+        ('os.rename("old.db", "a.db"); fwrite("a.db-journal", b"x" * 600)', 'a.db-journal'),
+        ('os.rename("old.db", "a.db"); fwrite("a.db-wal", b"x" * 60)', 'a.db-wal'),
+        (use.replace('insert into t values(1)', 'create table t(a)') + '; pieces("n", image); os.rename("n", "a.db")',
+         'n'),
+        ('os.truncate("old.db", 0); os.rename("old.db", "a.db"); sqlite3.connect("a.db").execute("create table t(a)")',
+         'a.db'),
+        ('os.rename("old.db", "a.db")', ''),
+        ('open("a.db", "wb").write(image)', ''),
+        ('subprocess.run(["cp", "before.db", "a.db"])', ''),
+        ('subprocess.run(["cp", "before.db", "old.db"]); os.rename("old.db", "a.db")', ''),
+        ('sqlite3.connect("old.db").execute("vacuum into \'a.db\'")', ''),
+        (use.replace('insert into t values(1)', 'create table t(a)'), ''),
+        ('open("a.db", "w").close();' + use.replace('insert into t values(1)', 'create table t(a)'), ''),
+    )
+    for i, (how, named) in enumerate(cases):
+        sub = os.path.join(where, str(i))
+        os.mkdir(sub)
+        for name in ('before.db', 'old.db'):
+            c = sqlite3.connect(os.path.join(sub, name))
+            c.execute('pragma synchronous=off')
+            c.execute('create table t(a)')
+            c.commit()
+            c.close()
+        log = Log(sub)
+        log.python(UNSEEN + how + '\n' + use.replace(', check=True', ''))
+        log.read()
+        check(log.troubles() == ([late + named] if named else []), how, log.troubles())
+
+
+def emptied(where):
+    """A database that is emptied by the first call that the recorder sees is one, with what it held."""
+    c = sqlite3.connect(os.path.join(where, 'a.db'))
+    c.execute('create table t(a)')
+    c.commit()
+    c.close()
+    held = os.path.getsize(os.path.join(where, 'a.db'))
+    log = Log(where)
+    log.python('open("a.db", "wb").close(); c = db("a.db", "delete"); put(c, 2)')
+    log.read()
+    log.check_files('emptied', ['a.db'])
+    check([r.length for r in log.of('FILE', moment=BEGIN)] == [held], 'what it held is there', log.of('FILE'))
+    check([r for r in log.of('OPEN', moment=END) if r.flags & TRUNCATED], 'and that it was emptied')
+
+
+def truncated(where):
+    """Marks and output that the program takes away again are said; a first mark takes nothing away."""
+    marks = '$PLUGPULL_MARK was truncated: append to it'
+    output = "the file of the program's output was truncated"
+    again = 'for i in 1, 2: open(os.environ["PLUGPULL_MARK"], "w").write("ack %d\\n" % i)\n'
+    stdio = ('f = ctypes.c_void_p(libc.fopen(os.environ["PLUGPULL_MARK"].encode(), b"%s")); '
+             'libc.fwrite(b"ack 3\\n", 1, 6, f); libc.fclose(f)\n')
+    fopen = 'libc.fopen.restype = ctypes.c_void_p\n' + stdio % 'a' + stdio % 'w'
+    shorter = ('open(os.environ["PLUGPULL_MARK"], "a").write("ack 1\\n"); c = db(); '
+               'os.truncate(os.environ["PLUGPULL_MARK"], 0); put(c, 2)')
+    cases = ((again, [marks]), (fopen, [marks]), (shorter, [marks]),
+             ('open(os.environ["PLUGPULL_MARK"], "w").write("ack 1\\n")', []),
+             ('print(1, flush=True); open("/dev/stdout", "w").write("2")', [output]),
+             ('print(1, flush=True); open("/dev/stdout", "a").write("2")', []))
+    for i, (how, expected) in enumerate(cases):
+        sub = os.path.join(where, str(i))
+        os.mkdir(sub)
+        out, mark = os.path.join(sub, 'out'), os.path.join(sub, 'marks')
+        open(mark, 'wb').close()
+        log = Log(sub, WATCH_OUTPUT, out, mark)
+        with open(out, 'ab') as f:
+            log.python(how, stdout=f)
+        log.read()
+        check(log.troubles() == expected, how, log.troubles())
+
+
+def by_other_names(where):
+    """The file of marks is known by whatever name it is opened; if nobody opened it, that is said."""
+    opens = ('os.chdir(os.path.dirname(m)); open("marks", "a")', 'os.symlink(m, "l"); open("l", "a")',
+             'os.symlink(m, "l"); libc.fopen.restype = ctypes.c_void_p; libc.fopen(b"l", b"a")')
+    for i, how in enumerate(opens):
+        sub = os.path.join(where, str(i))
+        os.mkdir(sub)
+        os.mkdir(os.path.join(sub, 'elsewhere'))
+        mark = os.path.join(sub, 'elsewhere', 'marks')
+        open(mark, 'wb').close()
+        log = Log(sub, 0, '', mark)
+        log.python('m = os.environ["PLUGPULL_MARK"]; ' + how)
+        with open(log.path, 'rb') as f:
+            flags = HEADER.unpack(f.read(HEADER.size))[2]
+        check(flags & WATCH_MARKS, how, flags)
+    r = subprocess.run([os.path.abspath(sys.argv[1]), 'test', '--', PYTHON, '-c', PRELUDE + '''
+c = db("a.db", "delete")
+fd = libc.syscall(257 if os.uname().machine == "x86_64" else 56, -100, os.environ["PLUGPULL_MARK"].encode(), 0o2001)
+os.write(fd, b"ack 1\\n")
+'''], cwd=where, capture_output=True, text=True, timeout=60, check=False)
+    check(r.returncode == 4 and 'when the marks were made is not known: use --ack mark' in r.stdout,
+          'marks that nobody saw', r.stdout + r.stderr)
+
+
+def large_unlinked(where):
+    """A large file is compared before it is unlinked, when it is still open: later nobody does."""
+    log = Log(where)
+    log.python('''
+c = db("a.db", "delete")
+fd = os.open("a.db-x", os.O_RDWR | os.O_CREAT)
+os.posix_fallocate(fd, 0, 17 << 20); os.write(fd, b"y" * 100)
+os.unlink("a.db-x"); os.close(fd)
+''')
+    log.read()
+    digests = [r for r in log.of('DIGEST', moment=END) if r.path.endswith('-x')]
+    unlink = [r for r in log.of('UNLINK', moment=BEGIN) if r.path.endswith('-x')]
+    check(len(digests) == 1 and digests[0].length == 17 << 20 and digests[0].at < unlink[0].at,
+          'the digest of a large file that is unlinked', digests)
+
+
+for test in (modes, existed, threads, children, names, holes, unseen_before, emptied, truncated, by_other_names,
+             large_unlinked, positions, kills, locks, limits):
     folder(test)
 print(f'{passed} passed, {failed} failed')
 sys.exit(failed != 0)

@@ -664,6 +664,99 @@ static void test_connections(void **state)
 	}
 }
 
+/* In exclusive locking mode, where the lock is kept to the end, files are one connection's when a
+ * super-journal was made while both were held, and not otherwise; whether the process ends by
+ * itself or not. */
+static void test_connections_kept(void **state)
+{
+	static const char *const made_name[] = {NULL,
+						"/d/a-mj0123456789",
+						"/d/b-mj0123456789",
+						"/d/c-mj01234567A",
+						"/d/a-mj01234567A",
+						"/d/b-mj01234567B"};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof made_name / sizeof made_name[0]; i++) {
+		const char *name = made_name[i / 2];
+		struct call_list l = {0};
+
+		file_with(&l, 1, "/d/a", "aaaa");
+		file_with(&l, 2, "/d/b", "bbbb");
+		lock(&l, 1, OP_RESERVED_BYTE, 1, false);
+		lock(&l, 2, OP_RESERVED_BYTE, 1, false);
+		(void)write_text(&l, 1, 0, "A");
+		(void)write_text(&l, 2, 0, "B");
+		if (name != NULL)
+			(void)open_new(&l, 3, name);
+		if (i % 2 != 0)
+			(void)call(&l, CALL_EXIT, 0, NULL);
+		struct made m = make(&l, false);
+
+		assert_int_equal(connection_of_lock(&m, 1) == connection_of_lock(&m, 2),
+				 i / 2 >= 4);
+		drop(&m);
+	}
+}
+
+/* What a process still held is unlocked where it closed the file, or ended; not what it had given
+ * back, nor a read lock, nor what was another process's, nor where it was killed. */
+static void test_gone(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 7; i++) {
+		struct call_list l = {0};
+		struct call *c;
+
+		file_with(&l, 1, "/d/a", "aaaa");
+		file_with(&l, 2, "/d/b", "bbbb");
+		lock(&l, 1, OP_RESERVED_BYTE, 1, false);
+		if (i == 2) {
+			lock(&l, 1, OP_PENDING_BYTE, RESERVED_LENGTH, true);
+			lock(&l, 1, OP_SHARED_FIRST, OP_SHARED_SIZE, false);
+			l.items[l.count - 1].flags = CALL_SHARED;
+		}
+		c = call(&l, i == 1 || i == 5 ? CALL_CLOSE : CALL_EXIT, i == 5 ? 2 : 1, NULL);
+		if (i == 3)
+			c->pid = c->tid = 200;
+		if (i == 4)
+			c->tid = 0;
+		if (i == 6)
+			(void)call(&l, CALL_CLOSE, 1, NULL);
+		struct made m = make(&l, false);
+
+		assert_int_equal(count(&m, OP_UNLOCK), i == 0 || i == 1 || i == 2 || i == 6);
+		if (i == 2)
+			has_not(&m, "gone");
+		else if (count(&m, OP_UNLOCK) > 0)
+			has(&m, "gone");
+		drop(&m);
+	}
+}
+
+/* ... and the same of the WAL index. */
+static void test_gone_shm(void **state)
+{
+	(void)state;
+	for (int closes = 0; closes < 2; closes++) {
+		struct call_list l = {0};
+		struct call *c;
+
+		file_with(&l, 1, "/d/a", "aaaa");
+		c = call(&l, CALL_LOCK, 50, "/d/a-shm");
+		c->flags = CALL_SHM;
+		c->offset = OP_WAL_WRITE_BYTE;
+		c->length = 1;
+		c = call(&l, closes ? CALL_CLOSE : CALL_EXIT, closes ? 50 : 0, NULL);
+		struct made m = make(&l, false);
+
+		assert_int_equal(count(&m, OP_UNLOCK), 1);
+		assert_int_equal(m.t->ops[m.t->op_count - 1].flags, OP_LOCK_SHM | OP_LOCK_GONE);
+		assert_int_equal(m.t->ops[m.t->op_count - 1].inode, 1);
+		drop(&m);
+	}
+}
+
 /* Zeros over a journal's header end it and are no write of the transaction (PERSIST). */
 static void test_connections_persist(void **state)
 {
@@ -732,6 +825,9 @@ int main(void)
 	    cmocka_unit_test(test_live),
 	    cmocka_unit_test(test_notes),
 	    cmocka_unit_test(test_connections),
+	    cmocka_unit_test(test_connections_kept),
+	    cmocka_unit_test(test_gone),
+	    cmocka_unit_test(test_gone_shm),
 	    cmocka_unit_test(test_connections_persist),
 	    cmocka_unit_test(test_shm_locks),
 	};

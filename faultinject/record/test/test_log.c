@@ -470,6 +470,42 @@ static void test_claims(void **state)
 	(void)munmap(readers, 4096);
 }
 
+static uint64_t write_now(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	struct stat st;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_int_equal(fstat(fd, &st), 0);
+	(void)close(fd);
+	return (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+}
+
+/* A file that was written just before the log was made is older than it, and one that was written
+ * just after is not, though the times of files come from a slow clock. */
+static void test_start(void **state)
+{
+	enum { ROUNDS = 8 };
+	char file[160];
+
+	assert_int_equal(setup(state), 0);
+	(void)snprintf(file, sizeof file, "%s/file", folder);
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t before, after;
+
+		reclog_detach(&the_log);
+		(void)unlink(log_path);
+		before = write_now(file);
+		assert_int_equal(reclog_create(&the_log, log_path, 0), 0);
+		after = write_now(file);
+		assert_true(before < reclog_header(&the_log)->started_ns);
+		assert_true(after >= reclog_header(&the_log)->started_ns);
+	}
+	(void)unlink(file);
+	assert_int_equal(teardown(state), 0);
+}
+
 /* What is no log is not taken for one. */
 static void test_no_log(void **state)
 {
@@ -500,6 +536,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_disk_full, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_claims, setup, teardown),
+	    cmocka_unit_test(test_start),
 	    cmocka_unit_test_setup_teardown(test_no_log, setup, teardown),
 	};
 

@@ -45,6 +45,24 @@ for i in range(6):
     db.execute('COMMIT')
 '''
 
+# Each acknowledgement comes after its COMMIT.
+IN_TIME = '''
+import os, sqlite3
+db = sqlite3.connect('app.db', isolation_level=None)
+{begin}
+db.execute('CREATE TABLE IF NOT EXISTS t(v TEXT)')
+for i in range(15):
+    {each}
+    db.execute('INSERT INTO t VALUES(?)', ('x' * 3000,))
+    with open(os.environ['PLUGPULL_MARK'], 'a') as f:
+        f.write('ack %d\\n' % i)
+'''
+EXCLUSIVE = IN_TIME.format(begin='db.execute("PRAGMA locking_mode=EXCLUSIVE")', each='pass')
+BESIDE = IN_TIME.format(begin='''
+batch = sqlite3.connect('batch.db', isolation_level=None)
+batch.execute('CREATE TABLE IF NOT EXISTS t(v TEXT)')
+batch.execute('BEGIN IMMEDIATE')''', each='batch.execute("INSERT INTO t VALUES(1)")')
+
 
 class Tests:
     def __init__(self, plugpull, work):
@@ -178,6 +196,16 @@ def test_early(t):
             'before its COMMIT' in out, 'an early acknowledgement is found', out)
 
 
+def test_in_time(t):
+    """One that acknowledges after COMMIT is held, also when it keeps the lock for good, or has
+    another transaction open on another database."""
+    for name, program in (('exclusive', EXCLUSIVE), ('beside', BESIDE)):
+        folder = t.folder(app_py=program)
+        code, cases, out = t.run(folder, '--budget', '4r', '--', PYTHON, 'app.py')
+        t.check(code == 0 and cases.get('kill', {}).get('verdict') == 'held' and
+                cases['kill'].get('commits', 0) > 0, f'{name}: held', out)
+
+
 def make_database(folder):
     db = sqlite3.connect(os.path.join(folder, 'app.db'))
     db.executescript(SCRIPT)
@@ -236,6 +264,58 @@ def test_killed(t):
         subprocess.run(['rm', '-r', os.path.join(t.environment['TMPDIR'], name)], check=True)
 
 
+def test_killed_early(t):
+    """When plugpull is killed in its first run, the program ends with it, and the next one
+    works: there was nothing to put back yet."""
+    folder = t.folder(app_sh='echo $$ > pid; exec sleep 60')
+    process = subprocess.Popen([t.plugpull, 'kill', '--', 'sh', 'app.sh'], cwd=folder,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, env=t.environment)
+    pid = os.path.join(folder, 'pid')
+    while (not os.path.exists(pid) or not os.path.getsize(pid)) and process.poll() is None:
+        time.sleep(0.01)
+    _, _, out = t.run(folder, '--', 'true')
+    t.check('another `plugpull kill` works here' in out, 'two in one folder', out)
+    process.kill()
+    process.wait()
+    with open(pid, encoding='ascii') as f:
+        number = int(f.read())
+    end = time.monotonic() + 5
+    while state_of(number) != 'Z' and time.monotonic() < end:
+        time.sleep(0.01)
+    t.check(state_of(number) == 'Z', 'the program ends with plugpull')
+    t.check(os.listdir(os.path.join(folder, KEEP)) == [], 'an empty folder stays')
+    code, _, out = t.run(folder, '--', 'true')
+    t.check(code == 4 and 'plugpull-kill' not in out, 'the next one works', out)
+    t.check(t.left(folder)[0] == ['app.sh', 'pid'], 'nothing is left', t.left(folder))
+    for name in os.listdir(t.environment['TMPDIR']):
+        subprocess.run(['rm', '-r', os.path.join(t.environment['TMPDIR'], name)], check=True)
+
+
+def state_of(pid):
+    """The letter of /proc/PID/stat; Z for a process that is gone, too."""
+    try:
+        with open(f'/proc/{pid}/stat', encoding='utf-8') as f:
+            return f.read().rpartition(') ')[2][:1]
+    except OSError:
+        return 'Z'
+
+
+def test_no_rights(t):
+    """In a folder where nothing may be made the reason is said: for the copies, and for --json."""
+    folder = t.folder()
+    os.chmod(folder, 0o555)
+    os.chmod(t.work, 0o711)
+    user = {'user': 65534, 'group': 65534, 'extra_groups': []} if os.geteuid() == 0 else {}
+    for args, what in (([], 'cannot make'), (['--json', 'out.json'], 'option --json: out.json')):
+        ran = subprocess.run([t.plugpull, 'kill', *args, '--', 'true'], cwd=folder,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
+                             env=dict(os.environ, TMPDIR='/tmp'), **user)
+        t.check(ran.returncode != 0 and what in ran.stdout and
+                'Permission denied' in ran.stdout, f'no rights: {what}', ran.stdout)
+
+
 def test_open_elsewhere(t):
     """While somebody else has the database open nothing is killed."""
     folder = t.folder()
@@ -276,7 +356,8 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         t = Tests(os.path.abspath(sys.argv[1]), work)
         for test in (test_sound, test_synchronous_off, test_journal_off, test_restart, test_damage,
-                     test_early, test_originals, test_killed, test_open_elsewhere, test_resume,
+                     test_early, test_in_time, test_originals, test_killed, test_killed_early,
+                     test_no_rights, test_open_elsewhere, test_resume,
                      test_nothing):
             test(t)
     print(f'{t.passed} passed, {t.failed} failed')

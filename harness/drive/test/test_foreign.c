@@ -276,6 +276,7 @@ static void test_keep_script(void **state)
 	assert_int_equal(foreign_keep_open(&second, &err), ERR_INPUT);
 	assert_non_null(strstr(err.message, "restore.sh"));
 	assert_null(second.folder);
+	assert_int_equal(close(k.lock), 0);
 	assert_int_equal(system("sh " FOREIGN_KEEP_FOLDER "/restore.sh"), 0);
 	assert_file("a.db", "old");
 	assert_file("hard.db", "old");
@@ -284,6 +285,30 @@ static void test_keep_script(void **state)
 	assert_int_equal(access(FOREIGN_KEEP_FOLDER, F_OK), -1);
 	foreign_files_release(&k.files);
 	free(k.folder);
+}
+
+/* A folder that somebody works in is theirs, empty or not; one that is empty and nobody's holds
+ * nothing and is taken over; of another one it is said what it holds, and that stays. */
+static void test_keep_empty(void **state)
+{
+	struct foreign_keep k = {0}, second = {0};
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(mkdir(FOREIGN_KEEP_FOLDER, 0700), 0);
+	assert_int_equal(foreign_keep_open(&k, &err), 0);
+	assert_int_equal(foreign_keep_open(&second, &err), ERR_INPUT);
+	assert_non_null(strstr(err.message, "another `plugpull kill` works here"));
+	assert_int_equal(foreign_keep_close(&k, &err), 0);
+	assert_int_equal(access(FOREIGN_KEEP_FOLDER, F_OK), -1);
+
+	assert_int_equal(mkdir(FOREIGN_KEEP_FOLDER, 0700), 0);
+	write_file(FOREIGN_KEEP_FOLDER "/1", "old");
+	assert_int_equal(foreign_keep_open(&k, &err), ERR_INPUT);
+	assert_non_null(strstr(err.message, "without a restore.sh"));
+	assert_non_null(strstr(err.message, "It holds 1:"));
+	assert_file(FOREIGN_KEEP_FOLDER "/1", "old");
+	assert_null(k.folder);
 }
 
 /* Where a file cannot be put back, the copies stay, and the error says where they are. */
@@ -346,63 +371,159 @@ static void test_input(void **state)
 
 /* ---- early acknowledgements ---- */
 
+#define LOCK_A	   "process=1 thread=1 inode=1 offset=1073741825 size=1\n"
+#define LOCK_B	   "process=1 thread=1 inode=2 offset=1073741825 size=1\n"
+#define WAL_LOCK_A "process=1 thread=1 inode=1 offset=120 size=1 shm\n"
+#define ACK	   " ack process=1 thread=1\n"
+/* Eight bytes: into a journal, into the database; and the end of a journal. */
+#define WRITE(INODE)                                                                               \
+	" write process=1 thread=1 inode=" INODE " offset=0 size=8 data=0102030405060708\n"
+#define ZERO(INODE)                                                                                \
+	" write process=1 thread=1 inode=" INODE " offset=0 size=8 data=0000000000000000\n"
+
 static struct foreign_early early(const char *ops, enum op_kind kind)
 {
 	char *text =
 	    xasprintf("trace 1 sector=4096 characteristics=0x0 producer=\"test\"\n"
-		      "base inode=1 name=\"/d/a\" size=0\nbase inode=2 name=\"/d/b\" size=0\n%s",
+		      "base inode=1 name=\"/d/a\" size=0\nbase inode=2 name=\"/d/b\" size=0\n"
+		      "base inode=3 name=\"/d/a-journal\" size=0\n"
+		      "base inode=4 name=\"/d/b-journal\" size=0\n%s",
 		      ops);
+	char a[] = "/d/a", b[] = "/d/b";
+	char *const paths[] = {a, b};
 	struct trace *t = NULL;
 	struct err err = ERR_INIT;
 
 	if (trace_parse_text(text, strlen(text), &t, &err) != 0)
 		fail_msg("%s", err.message);
-	struct foreign_early found = foreign_early_find(t, kind);
+	struct foreign_early found = foreign_early_find(t, paths, 2, kind);
 
 	trace_free(t);
 	free(text);
 	return found;
 }
 
-/* An acknowledgement under the thread's own write lock, which the trace ends with, is early; in a
- * journal mode and in WAL. */
+static void assert_early(struct foreign_early e, uint64_t ack, uint64_t begin, bool doubtful)
+{
+	assert_int_equal(e.ack, ack);
+	assert_int_equal(e.begin, begin);
+	assert_int_equal(e.doubtful, doubtful);
+}
+
+/* An acknowledgement inside the thread's own write transaction, which the trace ends in, is early;
+ * in a journal mode and in WAL. */
 static void test_early(void **state)
 {
-	struct foreign_early e =
-	    early("1 lock process=1 thread=1 inode=1 offset=1073741825 size=1\n"
-		  "2 ack process=1 thread=1\n"
-		  "end operations=2\n",
-		  OP_ACK);
+	(void)state;
+	assert_early(early("1 lock " LOCK_A "2" WRITE("3") "3" ACK "end operations=3\n", OP_ACK), 3,
+		     2, false);
+	assert_early(early("1 lock " WAL_LOCK_A "2 output process=1 thread=1 size=0\n"
+			   "3 output process=1 thread=1 size=0\nend operations=3\n",
+			   OP_OUTPUT),
+		     2, 1, false);
+	/* What was committed before it began excuses nothing. */
+	assert_early(early("1 lock " LOCK_B "2" WRITE("4") "3" WRITE("2") "4" ZERO(
+			       "4") "5 unlock " LOCK_B "6 lock " LOCK_A
+				    "7" WRITE("3") "8" ACK "end operations=8\n",
+			   OP_ACK),
+		     8, 7, false);
+}
+
+/* In exclusive locking mode the lock stays, and a transaction begins when the log is written again:
+ * an acknowledgement after the commit before it is in time; a later one is doubtful. */
+static void test_early_exclusive(void **state)
+{
+	(void)state;
+	assert_early(early("1 lock " LOCK_A "2" WRITE("3") "3" WRITE("1") "4" ZERO(
+			       "3") "5" ACK "6" WRITE("3") "end operations=6\n",
+			   OP_ACK),
+		     0, 0, false);
+	assert_early(early("1 lock " LOCK_A "2" WRITE("3") "3" WRITE("1") "4" ZERO(
+			       "3") "5" ACK "6" WRITE("3") "7" ACK "end operations=7\n",
+			   OP_ACK),
+		     7, 6, true);
+}
+
+/* While a transaction on one file is open, others are committed on another, and acknowledged: in
+ * time. One more for nothing that was committed since is doubtful. */
+static void test_early_beside(void **state)
+{
+	static const char beside[] = "1 lock " LOCK_B "2" WRITE("4") "3 lock " LOCK_A "4" WRITE(
+	    "3") "5" WRITE("1") "6" ZERO("3") "7 unlock " LOCK_A "8" ACK;
+	char *once = xasprintf("%send operations=8\n", beside);
+	char *twice = xasprintf("%s9" ACK "end operations=9\n", beside);
 
 	(void)state;
-	assert_int_equal(e.ack, 2);
-	assert_int_equal(e.begin, 1);
-	e = early("1 lock process=1 thread=1 inode=1 offset=120 size=1 shm\n"
-		  "2 output process=1 thread=1 size=0\n"
-		  "3 output process=1 thread=1 size=0\n"
-		  "end operations=3\n",
-		  OP_OUTPUT);
-	assert_int_equal(e.ack, 2);
-	assert_int_equal(e.begin, 1);
+	assert_early(early(once, OP_ACK), 0, 0, false);
+	assert_early(early(twice, OP_ACK), 9, 2, true);
+	free(once);
+	free(twice);
+}
+
+/* What another thread of the process committed may be what an acknowledgement speaks of, but one
+ * acknowledgement for it is enough; what another process committed is not. */
+static void test_early_threads(void **state)
+{
+	static const char *const other[] = {"process=1 thread=2", "process=2 thread=2"};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		char *once = xasprintf(
+		    "1 lock " LOCK_B
+		    "2" WRITE("4") "3 lock %s inode=1 offset=1073741825 size=1\n"
+				   "4 write %s inode=3 offset=0 size=8 data=0102030405060708\n"
+				   "5 write %s inode=1 offset=0 size=8 data=0102030405060708\n"
+				   "6 write %s inode=3 offset=0 size=8 data=0000000000000000\n"
+				   "7 unlock %s inode=1 offset=1073741825 size=1\n"
+				   "8 ack process=1 thread=1\nend operations=8\n",
+		    other[i], other[i], other[i], other[i], other[i]);
+		char *taken = xstrdup(once), *at = strstr(taken, "8 ack process=1 thread=1");
+
+		assert_early(early(once, OP_ACK), i == 0 ? 0 : 8, i == 0 ? 0 : 2, false);
+		at[strlen("8 ack process=1 thread=")] = '2';
+		at = strstr(taken, "end");
+		*at = '\0';
+		char *again = xasprintf("%s9" ACK "end operations=9\n", taken);
+
+		assert_early(early(again, OP_ACK), 9, 2, i == 0);
+		free(again);
+		free(taken);
+		free(once);
+	}
+}
+
+/* A lock with which nothing was written yet loses nothing for certain. */
+static void test_early_doubtful(void **state)
+{
+	(void)state;
+	assert_early(early("1 lock " LOCK_A "2" ACK "end operations=2\n", OP_ACK), 2, 1, true);
+}
+
+/* A close inside a transaction undoes it; after that the lock begins another one. */
+static void test_early_again(void **state)
+{
+	(void)state;
+	assert_early(early("1 lock " WAL_LOCK_A "2 unlock process=1 thread=1 inode=1 offset=0 "
+			   "size=0 shm gone\n3" ACK "4 lock " WAL_LOCK_A "5" ACK
+			   "end operations=5\n",
+			   OP_ACK),
+		     5, 4, true);
 }
 
 /* Not early: by another thread, after the lock, under a reader's lock, with a connection (that one
- * is exact), and where the transaction came to its end. */
+ * is exact), and where the transaction came to its end, by a close, too. */
 static void test_not_early(void **state)
 {
 	static const char *const traces[] = {
-	    "1 lock process=1 thread=1 inode=1 offset=1073741825 size=1\n"
-	    "2 ack process=1 thread=2\n3 ack process=2 thread=1\nend operations=3\n",
-	    "1 lock process=1 thread=1 inode=1 offset=1073741825 size=1\n"
-	    "2 unlock process=1 thread=1 inode=1 offset=1073741825 size=1\n"
-	    "3 ack process=1 thread=1\nend operations=3\n",
+	    "1 lock " LOCK_A
+	    "2" WRITE("3") "3 ack process=1 thread=2\n4 ack process=2 thread=1\nend operations=4\n",
+	    "1 lock " WAL_LOCK_A "2 unlock " WAL_LOCK_A "3" ACK "end operations=3\n",
 	    "1 lock process=1 thread=1 inode=1 offset=1073741826 size=510 shared\n"
 	    "2 ack process=1 thread=1\nend operations=2\n",
-	    "1 lock process=1 thread=1 inode=1 offset=1073741825 size=1\n"
-	    "2 ack process=1 thread=1 connection=1\nend operations=2\n",
-	    "1 lock process=1 thread=1 inode=1 offset=1073741825 size=1\n"
-	    "2 ack process=1 thread=1\n"
-	    "3 unlock process=1 thread=1 inode=1 offset=1073741825 size=1\nend operations=3\n",
+	    "1 lock " WAL_LOCK_A "2 ack process=1 thread=1 connection=1\nend operations=2\n",
+	    "1 lock " WAL_LOCK_A "2" ACK "3 unlock " WAL_LOCK_A "end operations=3\n",
+	    "1 lock " LOCK_A "2" WRITE("3") "3 unlock process=1 thread=1 inode=1 offset=1073741825 "
+					    "size=1 gone\n4" ACK "end operations=4\n",
 	};
 
 	(void)state;
@@ -420,9 +541,15 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_keep_first, enter, leave),
 	    cmocka_unit_test_setup_teardown(test_keep_untouched, enter, leave),
 	    cmocka_unit_test_setup_teardown(test_keep_script, enter, leave),
+	    cmocka_unit_test_setup_teardown(test_keep_empty, enter, leave),
 	    cmocka_unit_test_setup_teardown(test_keep_stays, enter, leave),
 	    cmocka_unit_test_setup_teardown(test_input, enter, leave),
 	    cmocka_unit_test(test_early),
+	    cmocka_unit_test(test_early_exclusive),
+	    cmocka_unit_test(test_early_beside),
+	    cmocka_unit_test(test_early_threads),
+	    cmocka_unit_test(test_early_doubtful),
+	    cmocka_unit_test(test_early_again),
 	    cmocka_unit_test(test_not_early),
 	};
 

@@ -340,6 +340,69 @@ static void test_points(void **state)
 	rig_release(&r);
 }
 
+/* The lock is kept until the process ends by itself: that promises the last commit, too, but only
+ * where COMMIT must have returned: not in a transaction, not in its sync or after one that failed,
+ * and not when another thread ended the process. */
+static void test_gone(void **state)
+{
+	enum { WHOLE, SYNCED, IN_SYNC, FAILED, OTHER_THREAD, AGAIN, WAYS };
+
+	(void)state;
+	for (int journal = 0; journal < 2; journal++)
+		for (int way = 0; way < WAYS; way++) {
+			struct rig r;
+			uint64_t begin = 0, gone;
+			uint32_t log;
+
+			rig_init(&r, 1);
+			(void)(journal ? reserve(&r, 0) : make_exclusive(&r, 0));
+			(void)(journal ? journal_open(&r, 0) : wal_frame(&r, 0, 0));
+			(void)(journal ? db_write(&r, 0) : wal_frame(&r, 0, 5));
+			if (journal)
+				(void)journal_truncate(&r, 0);
+			rig_set(&r, 0, 1);
+			log = journal ? r.journal[0] : r.wal[0];
+			if (way == SYNCED || way == IN_SYNC || way == FAILED)
+				begin =
+				    rig_add(&r, (struct op){.kind = OP_SYNC_BEGIN, .inode = log});
+			if (way == SYNCED || way == FAILED)
+				(void)rig_add(
+				    &r, (struct op){.kind = OP_SYNC_END,
+						    .flags = way == FAILED ? OP_SYNC_FAILED : 0,
+						    .inode = log,
+						    .offset = begin});
+			if (way == AGAIN)
+				(void)(journal ? journal_reuse(&r, 0) : wal_frame(&r, 0, 0));
+			gone = trace_append(r.t, &(struct op){.kind = OP_UNLOCK,
+							      .flags = OP_LOCK_GONE,
+							      .process = 1,
+							      .thread = way == OTHER_THREAD ? 2 : 1,
+							      .connection = r.connection,
+							      .inode = r.db[0]});
+			rig_build(&r, HISTORY_ACK_LOCK);
+			assert_int_equal(r.h->transaction_count, 1);
+			assert_int_equal(promise(&r, 0), way <= SYNCED ? gone : 0);
+			rig_release(&r);
+		}
+}
+
+/* A transaction of MEMORY or OFF that its process ended in is no commit: nothing says where it was
+ * to end. */
+static void test_gone_unlogged(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, 1);
+	(void)reserve(&r, 0);
+	(void)db_write(&r, 0);
+	rig_set(&r, 0, UNREADABLE);
+	(void)rig_unlock(&r, 0, OP_LOCK_GONE, 0, 0);
+	rig_build(&r, HISTORY_ACK_LOCK);
+	assert_int_equal(history_acked(r.h, r.t->op_count), 0);
+	rig_release(&r);
+}
+
 /* What a trace says of itself: exact before marks before locks; outputs are never taken unasked. */
 static void test_ack_of(void **state)
 {
@@ -370,6 +433,8 @@ int main(void)
 	    cmocka_unit_test(test_several_files_and_rollback),
 	    cmocka_unit_test(test_marks_and_exact),
 	    cmocka_unit_test(test_points),
+	    cmocka_unit_test(test_gone),
+	    cmocka_unit_test(test_gone_unlogged),
 	    cmocka_unit_test(test_ack_of),
 	};
 
