@@ -1,6 +1,6 @@
 /*
  * The parts of `kill -- CMD` that need no program: files in memory, the user's databases kept safe,
- * standard input, early acknowledgements. The whole of it is in foreign_test.py.
+ * standard input, early acknowledgements. The whole of it is in harness/real/kill_programs.py.
  */
 #include "faultinject/base/buf.h"
 #include "faultinject/base/fileio.h"

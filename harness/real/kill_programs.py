@@ -2,7 +2,7 @@
 """`kill -- CMD`: real programs that were not made for this, killed for real; what is sound is held,
 what is not is found, and the user's databases are back in the end, whatever the end was.
 
-    foreign_test.py PLUGPULL
+    kill_programs.py PLUGPULL
 """
 import hashlib
 import json
