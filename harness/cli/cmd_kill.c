@@ -28,7 +28,7 @@
 enum {
 	PROGRESS_INTERVAL_NS = 100 * 1000 * 1000,
 	/* Most of a round is waiting. */
-	KILL_LANES_PER_PROCESSOR = 2,
+	KILL_LANES_PER_PROCESSOR = 3,
 };
 #define PLAIN_INTERVAL_NS    30000000000u
 #define POWER_MODEL_STANDARD "strict-posix"
