@@ -278,7 +278,7 @@ define FUZZ_RULE
 $(BUILD)/fuzz/$(basename $(notdir $(1))): $(call test_objects,$(1)) $(BUILD)/libplugpull.a $(STORE_A)
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
-	$$(Q)$$(LINK) -fsanitize=fuzzer -o $$@ $$^ $$(LIBS)
+	$$(Q)$$(LINK) -fsanitize=fuzzer -o $$@ $$^ -lcmocka $$(LIBS)
 endef
 $(foreach t,$(FUZZ_SRC),$(eval $(call FUZZ_RULE,$(t))))
 
