@@ -21,19 +21,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "faultinject/vfs_through.h"
+
 struct kill_file {
-	sqlite3_file base; /* what SQLite sees */
-	sqlite3_file *real;
-	fi_kill_place logged; /* of its opening; 0: it is not logged */
-	const char *path;     /* while it is logged; SQLite keeps it until xClose */
-	bool is_log;	      /* a journal or a log */
-	bool folder_due;      /* UNIXFILE_DIRSYNC: the first sync is of the folder, too */
+	struct through_file through; /* first */
+	fi_kill_place logged;	     /* of its opening; 0: it is not logged */
+	const char *path;	     /* while it is logged; SQLite keeps it until xClose */
+	bool is_log;		     /* a journal or a log */
+	bool folder_due;	     /* UNIXFILE_DIRSYNC: the first sync is of the folder, too */
 };
 
-enum { METHODS_VERSION_MAX = 3, HOLE_WRITES = 4 };
+enum { HOLE_WRITES = 4 };
 
 static struct {
-	sqlite3_vfs *real;
 	struct fi_kill_plan plan;
 	struct fi_kill_log *log;
 	enum fi_kill_defect defect;
@@ -94,11 +94,6 @@ static void log_folder_sync(const char *path)
 	(void)logged(fi_kill_log_folder_sync(self.log, folder), SQLITE_OK);
 }
 
-static sqlite3_file *real_file(sqlite3_file *f)
-{
-	return ((struct kill_file *)f)->real;
-}
-
 /* ---- files ---- */
 
 static int file_close(sqlite3_file *f)
@@ -107,13 +102,6 @@ static int file_close(sqlite3_file *f)
 
 	begin_operation();
 	return end_operation(real->pMethods->xClose(real));
-}
-
-static int file_read(sqlite3_file *f, void *data, int size, sqlite3_int64 offset)
-{
-	sqlite3_file *real = real_file(f);
-
-	return real->pMethods->xRead(real, data, size, offset);
 }
 
 static int file_write(sqlite3_file *f, const void *data, int size, sqlite3_int64 offset)
@@ -146,7 +134,7 @@ static int file_truncate(sqlite3_file *f, sqlite3_int64 size)
 /* os_unix syncs the folder once a handle, after the file, and ignores errors of that. */
 static int real_sync(struct kill_file *file, int flags)
 {
-	sqlite3_file *real = file->real;
+	sqlite3_file *real = file->through.real;
 	fi_kill_place place = 0;
 	int rc;
 
@@ -177,13 +165,6 @@ static int file_sync(sqlite3_file *f, int flags)
 	return end_operation(real_sync(of(f), flags));
 }
 
-static int file_size(sqlite3_file *f, sqlite3_int64 *ret_size)
-{
-	sqlite3_file *real = real_file(f);
-
-	return real->pMethods->xFileSize(real, ret_size);
-}
-
 static int file_lock(sqlite3_file *f, int level)
 {
 	sqlite3_file *real = real_file(f);
@@ -200,32 +181,11 @@ static int file_unlock(sqlite3_file *f, int level)
 	return end_operation(real->pMethods->xUnlock(real, level));
 }
 
-static int file_check_reserved(sqlite3_file *f, int *ret_reserved)
-{
-	sqlite3_file *real = real_file(f);
-
-	return real->pMethods->xCheckReservedLock(real, ret_reserved);
-}
-
 static int file_control(sqlite3_file *f, int op, void *argument)
 {
 	sqlite3_file *real = real_file(f);
 
 	return real->pMethods->xFileControl(real, op, argument);
-}
-
-static int file_sector_size(sqlite3_file *f)
-{
-	sqlite3_file *real = real_file(f);
-
-	return real->pMethods->xSectorSize(real);
-}
-
-static int file_characteristics(sqlite3_file *f)
-{
-	sqlite3_file *real = real_file(f);
-
-	return real->pMethods->xDeviceCharacteristics(real);
 }
 
 static int file_shm_map(sqlite3_file *f, int region, int size, int extend, void volatile **ret_map)
@@ -244,13 +204,6 @@ static int file_shm_lock(sqlite3_file *f, int offset, int count, int flags)
 	return end_operation(real->pMethods->xShmLock(real, offset, count, flags));
 }
 
-static void file_shm_barrier(sqlite3_file *f)
-{
-	sqlite3_file *real = real_file(f);
-
-	real->pMethods->xShmBarrier(real);
-}
-
 static int file_shm_unmap(sqlite3_file *f, int delete_flag)
 {
 	sqlite3_file *real = real_file(f);
@@ -259,33 +212,8 @@ static int file_shm_unmap(sqlite3_file *f, int delete_flag)
 	return end_operation(real->pMethods->xShmUnmap(real, delete_flag));
 }
 
-static int file_fetch(sqlite3_file *f, sqlite3_int64 offset, int size, void **ret_page)
-{
-	sqlite3_file *real = real_file(f);
-
-	return real->pMethods->xFetch(real, offset, size, ret_page);
-}
-
-static int file_unfetch(sqlite3_file *f, sqlite3_int64 offset, void *page)
-{
-	sqlite3_file *real = real_file(f);
-
-	return real->pMethods->xUnfetch(real, offset, page);
-}
-
-#define METHODS(version)                                                                           \
-	{                                                                                          \
-		.iVersion = (version), .xClose = file_close, .xRead = file_read,                   \
-		.xWrite = file_write, .xTruncate = file_truncate, .xSync = file_sync,              \
-		.xFileSize = file_size, .xLock = file_lock, .xUnlock = file_unlock,                \
-		.xCheckReservedLock = file_check_reserved, .xFileControl = file_control,           \
-		.xSectorSize = file_sector_size, .xDeviceCharacteristics = file_characteristics,   \
-		.xShmMap = file_shm_map, .xShmLock = file_shm_lock,                                \
-		.xShmBarrier = file_shm_barrier, .xShmUnmap = file_shm_unmap,                      \
-		.xFetch = file_fetch, .xUnfetch = file_unfetch,                                    \
-	}
-
-static const sqlite3_io_methods methods[METHODS_VERSION_MAX] = {METHODS(1), METHODS(2), METHODS(3)};
+static const sqlite3_io_methods methods[METHODS_VERSION_MAX] = {
+    THROUGH_METHODS(1), THROUGH_METHODS(2), THROUGH_METHODS(3)};
 
 /* ---- the VFS ---- */
 
@@ -300,7 +228,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int fla
 
 	(void)vfs;
 	memset(file, 0, sizeof *file);
-	file->real = (sqlite3_file *)&file[1];
+	file->through.real = (sqlite3_file *)&file[1];
 	begin_operation();
 	if (self.log != NULL && !is_private) {
 		file->logged = fi_kill_log_open(self.log, name, creates, false);
@@ -308,15 +236,15 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int fla
 	}
 	file->is_log = !is_private && (flags & LOGS) != 0;
 	file->folder_due = file->is_log && creates;
-	int rc =
-	    logged(file->logged, self.real->xOpen(self.real, name, file->real, flags, ret_flags));
+	int rc = logged(file->logged,
+			real_vfs->xOpen(real_vfs, name, file->through.real, flags, ret_flags));
 
 	/* A file that could not be opened may still have methods, and is then closed by SQLite. */
-	if (file->real->pMethods != NULL) {
-		int version = file->real->pMethods->iVersion;
+	if (file->through.real->pMethods != NULL) {
+		int version = file->through.real->pMethods->iVersion;
 
 		ASSERT_OP(version, >=, 1);
-		file->base.pMethods =
+		file->through.base.pMethods =
 		    &methods[(version < METHODS_VERSION_MAX ? version : METHODS_VERSION_MAX) - 1];
 	}
 	return end_operation(rc);
@@ -327,95 +255,11 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_directory)
 	(void)vfs;
 	begin_operation();
 	fi_kill_place place = self.log == NULL ? 0 : fi_kill_log_unlink(self.log, name);
-	int rc = logged(place, self.real->xDelete(self.real, name, sync_directory));
+	int rc = logged(place, real_vfs->xDelete(real_vfs, name, sync_directory));
 
 	if (rc == SQLITE_OK && self.log != NULL && (sync_directory & 1) != 0)
 		log_folder_sync(name);
 	return end_operation(rc);
-}
-
-static int vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *ret_result)
-{
-	(void)vfs;
-	return self.real->xAccess(self.real, name, flags, ret_result);
-}
-
-static int vfs_full_pathname(sqlite3_vfs *vfs, const char *name, int size, char *ret_name)
-{
-	(void)vfs;
-	return self.real->xFullPathname(self.real, name, size, ret_name);
-}
-
-static void *vfs_dl_open(sqlite3_vfs *vfs, const char *name)
-{
-	(void)vfs;
-	return self.real->xDlOpen(self.real, name);
-}
-
-static void vfs_dl_error(sqlite3_vfs *vfs, int size, char *ret_message)
-{
-	(void)vfs;
-	self.real->xDlError(self.real, size, ret_message);
-}
-
-static void (*vfs_dl_sym(sqlite3_vfs *vfs, void *library, const char *symbol))(void)
-{
-	(void)vfs;
-	return self.real->xDlSym(self.real, library, symbol);
-}
-
-static void vfs_dl_close(sqlite3_vfs *vfs, void *library)
-{
-	(void)vfs;
-	self.real->xDlClose(self.real, library);
-}
-
-static int vfs_randomness(sqlite3_vfs *vfs, int size, char *ret_bytes)
-{
-	(void)vfs;
-	return self.real->xRandomness(self.real, size, ret_bytes);
-}
-
-static int vfs_sleep(sqlite3_vfs *vfs, int microseconds)
-{
-	(void)vfs;
-	return self.real->xSleep(self.real, microseconds);
-}
-
-static int vfs_current_time(sqlite3_vfs *vfs, double *ret_days)
-{
-	(void)vfs;
-	return self.real->xCurrentTime(self.real, ret_days);
-}
-
-static int vfs_last_error(sqlite3_vfs *vfs, int size, char *ret_message)
-{
-	(void)vfs;
-	return self.real->xGetLastError(self.real, size, ret_message);
-}
-
-static int vfs_current_time_ms(sqlite3_vfs *vfs, sqlite3_int64 *ret_milliseconds)
-{
-	(void)vfs;
-	return self.real->xCurrentTimeInt64(self.real, ret_milliseconds);
-}
-
-static int vfs_set_system_call(sqlite3_vfs *vfs, const char *name, sqlite3_syscall_ptr call)
-{
-	(void)vfs;
-	return self.real->xSetSystemCall(self.real, name, call);
-}
-
-static sqlite3_syscall_ptr vfs_get_system_call(sqlite3_vfs *vfs, const char *name)
-{
-	(void)vfs;
-	return self.real->xGetSystemCall(self.real, name);
-}
-
-static const char *vfs_next_system_call(sqlite3_vfs *vfs, const char *name)
-{
-	(void)vfs;
-	return self.real->xNextSystemCall(self.real, name);
 }
 
 int fi_vfs_kill_register(struct err *err)
@@ -444,7 +288,7 @@ int fi_vfs_kill_register(struct err *err)
 	/* os_unix has been at version 3 since SQLite 3.7.6. */
 	if (real == NULL || real->iVersion < 3)
 		return err_set(err, ERR_SQLITE, "SQLite has no \"unix\" VFS of version 3");
-	self.real = real;
+	real_vfs = real;
 	vfs.iVersion = 3;
 	vfs.szOsFile = (int)sizeof(struct kill_file) + real->szOsFile;
 	vfs.mxPathname = real->mxPathname;

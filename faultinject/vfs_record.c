@@ -19,26 +19,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "faultinject/vfs_through.h"
+
 SQLITE_EXTENSION_INIT3
 
 struct record_file {
-	sqlite3_file base; /* what SQLite sees */
-	sqlite3_file *real;
+	struct through_file through; /* first */
 	bool is_database, is_recorded;
 	uint64_t dev, ino; /* of a recorded one */
 	const char *path;  /* of a recorded one; borrowed from SQLite until xClose */
 };
 
-enum { METHODS_VERSION_MAX = 3 };
-
-static sqlite3_vfs *real_vfs;
 static bool syncs_are_real; /* built without SQLITE_NO_SYNC */
 static uint16_t sync_flags; /* of RECLOG_SYNC and RECLOG_DIRSYNC */
-
-static sqlite3_file *real_file(sqlite3_file *f)
-{
-	return ((struct record_file *)f)->real;
-}
 
 /* ---- syncs ---- */
 
@@ -116,7 +109,7 @@ static void end_syncs(struct record_method *m, int rc)
 static int file_sync(sqlite3_file *f, int flags)
 {
 	struct record_file *file = (struct record_file *)f;
-	sqlite3_file *real = file->real;
+	sqlite3_file *real = file->through.real;
 
 	if (!file->is_recorded || !syncs_are_real || !fi_record_is_running())
 		return real->pMethods->xSync(real, flags);
@@ -160,18 +153,11 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_directory)
 static int file_close(sqlite3_file *f)
 {
 	struct record_file *file = (struct record_file *)f;
-	int rc = file->real->pMethods->xClose(file->real);
+	int rc = file->through.real->pMethods->xClose(file->through.real);
 
 	if (file->is_database)
 		record_leave();
 	return rc;
-}
-
-static int file_read(sqlite3_file *f, void *data, int size, sqlite3_int64 offset)
-{
-	sqlite3_file *real = real_file(f);
-
-	return real->pMethods->xRead(real, data, size, offset);
 }
 
 static int file_write(sqlite3_file *f, const void *data, int size, sqlite3_int64 offset)
@@ -188,13 +174,6 @@ static int file_truncate(sqlite3_file *f, sqlite3_int64 size)
 	return real->pMethods->xTruncate(real, size);
 }
 
-static int file_size(sqlite3_file *f, sqlite3_int64 *ret_size)
-{
-	sqlite3_file *real = real_file(f);
-
-	return real->pMethods->xFileSize(real, ret_size);
-}
-
 static int file_lock(sqlite3_file *f, int level)
 {
 	sqlite3_file *real = real_file(f);
@@ -209,13 +188,6 @@ static int file_unlock(sqlite3_file *f, int level)
 	return real->pMethods->xUnlock(real, level);
 }
 
-static int file_check_reserved(sqlite3_file *f, int *ret_reserved)
-{
-	sqlite3_file *real = real_file(f);
-
-	return real->pMethods->xCheckReservedLock(real, ret_reserved);
-}
-
 static int file_control(sqlite3_file *f, int op, void *argument)
 {
 	sqlite3_file *real = real_file(f);
@@ -225,20 +197,6 @@ static int file_control(sqlite3_file *f, int op, void *argument)
 	if (op == SQLITE_FCNTL_VFSNAME && rc == SQLITE_OK)
 		*(char **)argument = sqlite3_mprintf(FI_VFS_RECORD_NAME "/%z", *(char **)argument);
 	return rc;
-}
-
-static int file_sector_size(sqlite3_file *f)
-{
-	sqlite3_file *real = real_file(f);
-
-	return real->pMethods->xSectorSize(real);
-}
-
-static int file_characteristics(sqlite3_file *f)
-{
-	sqlite3_file *real = real_file(f);
-
-	return real->pMethods->xDeviceCharacteristics(real);
 }
 
 static int file_shm_map(sqlite3_file *f, int region, int size, int extend, void volatile **ret_map)
@@ -255,13 +213,6 @@ static int file_shm_lock(sqlite3_file *f, int offset, int count, int flags)
 	return real->pMethods->xShmLock(real, offset, count, flags);
 }
 
-static void file_shm_barrier(sqlite3_file *f)
-{
-	sqlite3_file *real = real_file(f);
-
-	real->pMethods->xShmBarrier(real);
-}
-
 static int file_shm_unmap(sqlite3_file *f, int delete_flag)
 {
 	sqlite3_file *real = real_file(f);
@@ -269,34 +220,9 @@ static int file_shm_unmap(sqlite3_file *f, int delete_flag)
 	return real->pMethods->xShmUnmap(real, delete_flag);
 }
 
-static int file_fetch(sqlite3_file *f, sqlite3_int64 offset, int size, void **ret_page)
-{
-	sqlite3_file *real = real_file(f);
-
-	return real->pMethods->xFetch(real, offset, size, ret_page);
-}
-
-static int file_unfetch(sqlite3_file *f, sqlite3_int64 offset, void *page)
-{
-	sqlite3_file *real = real_file(f);
-
-	return real->pMethods->xUnfetch(real, offset, page);
-}
-
-#define METHODS(version)                                                                           \
-	{                                                                                          \
-		.iVersion = (version), .xClose = file_close, .xRead = file_read,                   \
-		.xWrite = file_write, .xTruncate = file_truncate, .xSync = file_sync,              \
-		.xFileSize = file_size, .xLock = file_lock, .xUnlock = file_unlock,                \
-		.xCheckReservedLock = file_check_reserved, .xFileControl = file_control,           \
-		.xSectorSize = file_sector_size, .xDeviceCharacteristics = file_characteristics,   \
-		.xShmMap = file_shm_map, .xShmLock = file_shm_lock,                                \
-		.xShmBarrier = file_shm_barrier, .xShmUnmap = file_shm_unmap,                      \
-		.xFetch = file_fetch, .xUnfetch = file_unfetch,                                    \
-	}
-
 /* The version is the real file's, so that SQLite sees no method that is not there. */
-static const sqlite3_io_methods methods[METHODS_VERSION_MAX] = {METHODS(1), METHODS(2), METHODS(3)};
+static const sqlite3_io_methods methods[METHODS_VERSION_MAX] = {
+    THROUGH_METHODS(1), THROUGH_METHODS(2), THROUGH_METHODS(3)};
 
 /* ---- the VFS ---- */
 
@@ -307,13 +233,13 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int fla
 
 	(void)vfs;
 	*file = (struct record_file){
-	    .real = (sqlite3_file *)&file[1],
+	    .through.real = (sqlite3_file *)&file[1],
 	    .is_database = (flags & SQLITE_OPEN_MAIN_DB) != 0 && name != NULL,
 	};
 	if (file->is_database)
 		record_enter(name);
 	record_method = &m;
-	int rc = real_vfs->xOpen(real_vfs, name, file->real, flags, ret_flags);
+	int rc = real_vfs->xOpen(real_vfs, name, file->through.real, flags, ret_flags);
 
 	record_method = NULL;
 	if (rc == SQLITE_OK && name != NULL) {
@@ -324,99 +250,15 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int fla
 		file->is_recorded = m.is_opened || record_find_open(name, &file->dev, &file->ino);
 	}
 	/* A file that could not be opened may still have methods, and is then closed by SQLite. */
-	if (file->real->pMethods != NULL) {
-		int version = file->real->pMethods->iVersion;
+	if (file->through.real->pMethods != NULL) {
+		int version = file->through.real->pMethods->iVersion;
 
-		file->base.pMethods =
+		file->through.base.pMethods =
 		    &methods[(version < METHODS_VERSION_MAX ? version : METHODS_VERSION_MAX) - 1];
 	} else if (file->is_database) {
 		record_leave();
 	}
 	return rc;
-}
-
-static int vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *ret_result)
-{
-	(void)vfs;
-	return real_vfs->xAccess(real_vfs, name, flags, ret_result);
-}
-
-static int vfs_full_pathname(sqlite3_vfs *vfs, const char *name, int size, char *ret_name)
-{
-	(void)vfs;
-	return real_vfs->xFullPathname(real_vfs, name, size, ret_name);
-}
-
-static void *vfs_dl_open(sqlite3_vfs *vfs, const char *name)
-{
-	(void)vfs;
-	return real_vfs->xDlOpen(real_vfs, name);
-}
-
-static void vfs_dl_error(sqlite3_vfs *vfs, int size, char *ret_message)
-{
-	(void)vfs;
-	real_vfs->xDlError(real_vfs, size, ret_message);
-}
-
-static void (*vfs_dl_sym(sqlite3_vfs *vfs, void *library, const char *symbol))(void)
-{
-	(void)vfs;
-	return real_vfs->xDlSym(real_vfs, library, symbol);
-}
-
-static void vfs_dl_close(sqlite3_vfs *vfs, void *library)
-{
-	(void)vfs;
-	real_vfs->xDlClose(real_vfs, library);
-}
-
-static int vfs_randomness(sqlite3_vfs *vfs, int size, char *ret_bytes)
-{
-	(void)vfs;
-	return real_vfs->xRandomness(real_vfs, size, ret_bytes);
-}
-
-static int vfs_sleep(sqlite3_vfs *vfs, int microseconds)
-{
-	(void)vfs;
-	return real_vfs->xSleep(real_vfs, microseconds);
-}
-
-static int vfs_current_time(sqlite3_vfs *vfs, double *ret_days)
-{
-	(void)vfs;
-	return real_vfs->xCurrentTime(real_vfs, ret_days);
-}
-
-static int vfs_last_error(sqlite3_vfs *vfs, int size, char *ret_message)
-{
-	(void)vfs;
-	return real_vfs->xGetLastError(real_vfs, size, ret_message);
-}
-
-static int vfs_current_time_ms(sqlite3_vfs *vfs, sqlite3_int64 *ret_milliseconds)
-{
-	(void)vfs;
-	return real_vfs->xCurrentTimeInt64(real_vfs, ret_milliseconds);
-}
-
-static int vfs_set_system_call(sqlite3_vfs *vfs, const char *name, sqlite3_syscall_ptr call)
-{
-	(void)vfs;
-	return real_vfs->xSetSystemCall(real_vfs, name, call);
-}
-
-static sqlite3_syscall_ptr vfs_get_system_call(sqlite3_vfs *vfs, const char *name)
-{
-	(void)vfs;
-	return real_vfs->xGetSystemCall(real_vfs, name);
-}
-
-static const char *vfs_next_system_call(sqlite3_vfs *vfs, const char *name)
-{
-	(void)vfs;
-	return real_vfs->xNextSystemCall(real_vfs, name);
 }
 
 int fi_record_install(struct err *err)

@@ -241,60 +241,58 @@ static size_t count_list(const char *volatile first, va_list ap)
 	return count;
 }
 
-static void fill_list(char **ret, size_t count, const char *first, va_list ap)
+static void fill_list(char **ret, size_t count, const char *first, va_list *ap)
 {
 	for (size_t i = 0; i < count; i++)
-		ret[i] = i == 0 ? (char *)(uintptr_t)first : va_arg(ap, char *);
+		ret[i] = i == 0 ? (char *)(uintptr_t)first : va_arg(*ap, char *);
 	if (count > 0)
-		(void)va_arg(ap, char *); /* the NULL */
+		(void)va_arg(*ap, char *); /* the NULL */
 	ret[count] = NULL;
 }
 
+/* Takes the arguments behind `arg` off `ap`, which is begun, onto the stack of the caller; `ap`
+ * then stands behind the NULL. */
+#define TAKE_LIST(arg, ap)                                                                         \
+	({                                                                                         \
+		va_list count_;                                                                    \
+		va_copy(count_, ap);                                                               \
+		size_t n_ = count_list(arg, count_);                                               \
+		va_end(count_);                                                                    \
+		char **list_ = __builtin_alloca((n_ + 1) * sizeof *list_);                         \
+		fill_list(list_, n_, arg, &(ap));                                                  \
+		list_;                                                                             \
+	})
+
 EXPORT int execl(const char *path, const char *arg, ...)
 {
-	size_t count;
-	char **argv;
 	va_list ap;
 
 	va_start(ap, arg);
-	count = count_list(arg, ap);
-	va_end(ap);
-	argv = __builtin_alloca((count + 1) * sizeof *argv);
-	va_start(ap, arg);
-	fill_list(argv, count, arg, ap);
+	char **argv = TAKE_LIST(arg, ap);
+
 	va_end(ap);
 	return execv(path, argv);
 }
 
 EXPORT int execlp(const char *file, const char *arg, ...)
 {
-	size_t count;
-	char **argv;
 	va_list ap;
 
 	va_start(ap, arg);
-	count = count_list(arg, ap);
-	va_end(ap);
-	argv = __builtin_alloca((count + 1) * sizeof *argv);
-	va_start(ap, arg);
-	fill_list(argv, count, arg, ap);
+	char **argv = TAKE_LIST(arg, ap);
+
 	va_end(ap);
 	return execvp(file, argv);
 }
 
 EXPORT int execle(const char *path, const char *arg, ...)
 {
-	char **argv, **envp;
-	size_t count;
 	va_list ap;
 
 	va_start(ap, arg);
-	count = count_list(arg, ap);
-	va_end(ap);
-	argv = __builtin_alloca((count + 1) * sizeof *argv);
-	va_start(ap, arg);
-	fill_list(argv, count, arg, ap);
-	envp = va_arg(ap, char **);
+	char **argv = TAKE_LIST(arg, ap);
+	char **envp = va_arg(ap, char **);
+
 	va_end(ap);
 	return execve(path, argv, envp);
 }

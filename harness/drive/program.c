@@ -1,6 +1,6 @@
 /*
- * See program.h. Whatever becomes of the program, what is started here is ended here: orphans come
- * to this process (PR_SET_CHILD_SUBREAPER), which ends its children until it has none.
+ * See program.h. Whatever becomes of the program, what is started here is ended here
+ * (descendants.h).
  *
  * The output is watched through a file: the recorder looks how long it is before each call of the
  * program, which is the position of the output in the trace. What was written is passed on from
@@ -15,9 +15,9 @@
 #include "faultinject/record/log_read.h"
 #include "faultinject/record/visible.h"
 #include "harness/case/version.h"
+#include "harness/drive/descendants.h"
 #include "harness/drive/gate.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +46,6 @@ enum {
 	LOOK_MS = 5,	       /* how often stop() is asked, output passed on, the log prepared */
 	LINGER_NS = 500000000, /* what it left running may take to end by itself */
 	TERM_NS = 1000000000,  /* and after SIGTERM */
-	ENDING_ROUNDS_MAX = 10000,
 };
 
 struct running {
@@ -329,75 +328,6 @@ static int start(struct running *r, const char *recorder, struct err *err)
 	return r->pid > 0 ? 0 : err_set(err, ERR_IO, "fork: %s", strerror(errno));
 }
 
-/* ---- ending it ---- */
-
-/* A process whose parent is this one; 0: there is none. Of several any. */
-static pid_t some_child(void)
-{
-	DIR *proc = opendir("/proc");
-	pid_t found = 0;
-	struct dirent *e;
-
-	while (proc != NULL && found == 0 && (e = readdir(proc)) != NULL) {
-		char path[64], text[512];
-		int parent = 0;
-		FILE *f;
-
-		if (!isdigit((unsigned char)e->d_name[0]))
-			continue;
-		(void)snprintf(path, sizeof path, "/proc/%.20s/stat", e->d_name);
-		f = fopen(path, "re");
-		if (f == NULL)
-			continue;
-		size_t n = fread(text, 1, sizeof text - 1, f);
-
-		(void)fclose(f);
-		text[n] = '\0';
-		/* "PID (NAME) STATE PPID": the name may hold anything. */
-		const char *end = strrchr(text, ')');
-
-		if (end != NULL && sscanf(end + 1, " %*c %d", &parent) == 1 && parent == getpid())
-			found = (pid_t)strtol(e->d_name, NULL, 10);
-	}
-	if (proc != NULL)
-		(void)closedir(proc);
-	return found;
-}
-
-/* Ends all descendants. As one dies its children come here, so it goes on until there are none. */
-static size_t end_all(void)
-{
-	size_t ended = 0;
-
-	for (unsigned i = 0; i < ENDING_ROUNDS_MAX; i++) {
-		pid_t pid = some_child();
-
-		if (pid == 0)
-			break;
-		(void)kill(pid, SIGKILL);
-		if (waitpid(pid, NULL, 0) == pid)
-			ended++;
-	}
-	return ended;
-}
-
-/* What it left running may be about to end; zombies are not counted. */
-static size_t end_leftovers(void)
-{
-	uint64_t until = gate_now_ns() + LINGER_NS;
-
-	for (;;) {
-		pid_t pid = waitpid(-1, NULL, WNOHANG);
-
-		if (pid < 0)
-			return 0;
-		if (pid == 0 && gate_now_ns() >= until)
-			return end_all();
-		if (pid == 0)
-			(void)poll(NULL, 0, 5);
-	}
-}
-
 /* ---- while it runs ---- */
 
 static void pass_on(struct running *r)
@@ -490,16 +420,16 @@ static void watch(struct running *r, struct program_run *ret)
 			ret->end = kill_due ? PROGRAM_KILLED : PROGRAM_TIMED_OUT;
 			(void)kill(r->pid, SIGKILL);
 			(void)waitpid(r->pid, NULL, 0);
-			(void)end_all();
+			(void)descendants_end();
 			break;
 		}
 	}
 	ret->duration_ns = gate_now_ns() - begin;
 	if (ret->end == PROGRAM_SIGNALED && ret->status == SIGKILL && o->kill_moment != 0) {
 		ret->end = PROGRAM_KILLED;
-		(void)end_all();
+		(void)descendants_end();
 	}
-	ret->left = ret->end == PROGRAM_EXITED ? end_leftovers() : end_all();
+	ret->left = ret->end == PROGRAM_EXITED ? descendants_linger(LINGER_NS) : descendants_end();
 	pass_on(r);
 	if (pidfd >= 0)
 		(void)close(pidfd);
@@ -575,7 +505,7 @@ int program_run(const struct program_options *o, struct program_run *ret, struct
 	recorder = find_recorder(err);
 	if (recorder == NULL)
 		return ERR_HARNESS;
-	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+	descendants_adopt(true);
 	rc = check_limits(err);
 	if (rc == 0)
 		rc = make_folder(&r, err);
@@ -588,7 +518,7 @@ int program_run(const struct program_options *o, struct program_run *ret, struct
 		note_last_words(&r);
 		rc = read_recording(&r, ret, err);
 	}
-	(void)prctl(PR_SET_CHILD_SUBREAPER, 0);
+	descendants_adopt(false);
 	reclog_detach(&r.log);
 	if (r.output >= 0)
 		(void)close(r.output);

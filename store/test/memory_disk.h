@@ -1,8 +1,8 @@
 /*
  * memory_disk.h: a disk in memory behind struct store_files, which knows what a crash would leave:
- * each file has the content that is seen and the content that was synced, each name what it stands
- * for now and what it stood for when the folder was last synced. Everything is static inline,
- * because each test is a program by itself.
+ * each file has the content that is seen and the content that was synced, each name the
+ * file that it names and the one that it named when the folder was last synced. Everything is
+ * static inline, because each test is a program by itself.
  */
 #ifndef STORE_TEST_MEMORY_DISK_H
 #define STORE_TEST_MEMORY_DISK_H

@@ -304,6 +304,35 @@ put(c, 3)
     check(len(closed) == 1, 'an exec closes what is to be closed', log.of('CLOSE'))
 
 
+def ways_to_execute(where):
+    """Each of the C library's ways to execute a program takes the recorder along, also with an
+    environment that does not know it, and hands over every argument."""
+    log = Log(where)
+    log.python('''
+import ctypes
+libc = ctypes.CDLL(None)
+def env(name): return {"PATH": "/usr/bin:/bin", "NAME": name}
+def envp(name): return (ctypes.c_char_p * 3)(b"PATH=/usr/bin:/bin", b"NAME=" + name.encode(), None)
+shell = [b"sh", b"-c", b"sqlite3 $NAME.db 'create table t(a)'"]
+ways = {
+    "execl": lambda n: libc.execl(b"/bin/sh", *shell, None),
+    "execlp": lambda n: libc.execlp(b"sh", *shell, None),
+    "execle": lambda n: libc.execle(b"/bin/sh", *shell, None, envp(n)),
+    "fexecve": lambda n: os.execve(os.open("/bin/sh", os.O_RDONLY), shell, env(n)),
+}
+for name, way in ways.items():
+    if os.fork() == 0:
+        if name in ("execl", "execlp"): os.environ["NAME"] = name
+        way(name); os._exit(9)
+for name in ("posix_spawn", "posix_spawnp"):
+    getattr(os, name)("/bin/sh" if name == "posix_spawn" else "sh", shell, env(name))
+for i in range(6): os.wait()
+''')
+    log.read()
+    log.check_files('ways to execute', [f'{way}.db' for way in (
+        'execl', 'execlp', 'execle', 'fexecve', 'posix_spawn', 'posix_spawnp')])
+
+
 def names(where):
     """A database that is replaced by another, and one that is copied into place."""
     c = sqlite3.connect(os.path.join(where, 'new'))
@@ -573,7 +602,7 @@ os.unlink("a.db-x"); os.close(fd)
           'the digest of a large file that is unlinked', digests)
 
 
-for test in (modes, existed, threads, children, names, holes, unseen_before, emptied, truncated, by_other_names,
+for test in (modes, existed, threads, children, ways_to_execute, names, holes, unseen_before, emptied, truncated, by_other_names,
              large_unlinked, positions, kills, locks, limits):
     folder(test)
 print(f'{passed} passed, {failed} failed')
