@@ -5,7 +5,8 @@
 #   WERROR=       let warnings be warnings
 #   V=1           show the commands
 #   BOOTSTRAP=:   do not look for missing packages
-#   PREFIX=dir    where `make install` installs (default: /usr/local); LIBDIR= and INCLUDEDIR= below
+#   PREFIX=dir    where `make install` installs (default: /usr/local); LIBDIR=, INCLUDEDIR=, DATADIR=
+#                 and MANDIR= say it of the libraries, headers, completions and the manual alone
 #   DESTDIR=dir   put in front of every installed path, to stage a package
 
 BUILD     ?= build
@@ -22,6 +23,8 @@ FUZZ_SECONDS ?= 20
 PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+DATADIR    ?= $(PREFIX)/share
+MANDIR     ?= $(DATADIR)/man
 DESTDIR    ?=
 VERSION   := $(shell sed -n 's/^\#define PLUGPULL_VERSION "\(.*\)"/\1/p' harness/case/version.h)
 
@@ -50,6 +53,22 @@ STORE_HEADERS := $(sort store/store.h \
 STORE_A   := $(BUILD)/libplugpull-store.a
 STORE_SO  := libplugpull-store.so
 STORE_SONAME := $(STORE_SO).$(firstword $(subst ., ,$(VERSION)))
+
+# pp_run(), for people's own tests: what it needs of the program's library, which shows nothing but
+# its own names. The version script says which.
+RUN_NAMES := harness/library/pp_run.map
+RUN_HEADERS := harness/library/pp_run.h faultinject/record/plugpull.h
+RUN_A     := $(BUILD)/libplugpull-run.a
+RUN_SO    := libplugpull-run.so
+RUN_SONAME := $(RUN_SO).$(firstword $(subst ., ,$(VERSION)))
+
+# Made of the tables of commands and options by a program that is not installed.
+GENERATE_SRC := $(wildcard harness/cli/generate/*.c)
+GENERATED := $(addprefix $(BUILD)/share/,plugpull.1 plugpull.bash _plugpull plugpull.fish)
+
+# Where the program looks, from its own place, for what it loads into others: not in LIBDIR, which
+# need not be beside it.
+PRIVATE   := $(PREFIX)/lib/plugpull
 
 # The loadable extension calls SQLite through the table that it is given (sqlite3ext.h), so its files
 # are in nothing else. What it shares with the program is compiled again, as a library.
@@ -85,11 +104,13 @@ Q         := $(if $(filter 1,$(V)),,@)
 say        = @echo "  $(1)	$(2)"
 
 .PHONY: all tests store-tests fuzzers demo check check-real check-long bench bench-store san tsan \
-        tidy fuzz coverage install install-store uninstall uninstall-store clean help bootstrap \
-        bootstrap-clang bootstrap-real
+        tidy fuzz coverage install install-store install-tool uninstall uninstall-store \
+        uninstall-tool clean help bootstrap bootstrap-clang bootstrap-real
 .DEFAULT_GOAL := all
 
-all: $(BUILD)/plugpull $(BUILD)/libplugpull-record.so $(BUILD)/plugpull.so $(STORE_A) $(BUILD)/$(STORE_SO) ## build the program, the extension and the store library
+BUILT = $(BUILD)/plugpull $(BUILD)/libplugpull-record.so $(BUILD)/plugpull.so $(STORE_A) \
+        $(BUILD)/$(STORE_SO) $(RUN_A) $(BUILD)/$(RUN_SO) $(GENERATED)
+all: $(BUILT) ## build the program, the recorders, the libraries and the manual
 tests: $(TESTS)
 store-tests: $(STORE_TESTS)
 fuzzers: $(FUZZERS)
@@ -102,8 +123,8 @@ check: bootstrap ## build and run every test; last line: N passed, N failed
 	@$(MAKE) -k -j$(JOBS) all tests; \
 	python3 .ci/run-tests --build $(BUILD) --build-status $$? --patience $(PATIENCE) $(TESTS)
 
-check-real: bootstrap-real ## real programs, none made for this: sqlite3, Python, Node, a static one (needs npm)
-	@$(MAKE) -j$(JOBS) all
+check-real: bootstrap-real ## real programs, a browser, CMake, shells: none made for this (needs npm)
+	@$(MAKE) -j$(JOBS) all $(BUILD)/test/test_html
 	@python3 .ci/check-real --build $(BUILD)
 
 check-long: bootstrap ## what takes an hour: a million recoveries, every sync of the store failing, versions, mutants
@@ -159,9 +180,48 @@ coverage: bootstrap ## the tests with coverage; prints the line figure, pages in
 		SAN='--coverage -fprofile-update=atomic -DPLUGPULL_COVERAGE'; tests=$$?; \
 	sh .ci/coverage $(BUILD)-cov && exit $$tests
 
-install: install-store ## install the store library below PREFIX=/usr/local
+install: install-store install-tool ## install everything below PREFIX=/usr/local
 
-uninstall: uninstall-store ## remove what `make install` with the same PREFIX put there
+uninstall: uninstall-store uninstall-tool ## remove what `make install` with the same PREFIX put there
+
+# What is installed, and where; `uninstall-tool` removes just that.
+TOOL_FILES = $(PREFIX)/bin/plugpull $(PRIVATE)/libplugpull-record.so $(PRIVATE)/plugpull.so \
+             $(addprefix $(LIBDIR)/,$(notdir $(RUN_A)) $(RUN_SO) $(RUN_SONAME) $(RUN_SO).$(VERSION) \
+               pkgconfig/plugpull.pc) \
+             $(addprefix $(INCLUDEDIR)/plugpull/,$(notdir $(RUN_HEADERS))) \
+             $(MANDIR)/man1/plugpull.1 $(DATADIR)/bash-completion/completions/plugpull \
+             $(DATADIR)/zsh/site-functions/_plugpull \
+             $(DATADIR)/fish/vendor_completions.d/plugpull.fish
+
+install-tool: all
+	$(call say,INSTALL,$(DESTDIR)$(PREFIX)/bin/plugpull)
+	$(Q)install -d $(foreach f,$(sort $(dir $(TOOL_FILES))),'$(DESTDIR)$(f)')
+	$(Q)install -m 755 $(BUILD)/plugpull '$(DESTDIR)$(PREFIX)/bin'
+	$(Q)install -m 644 $(BUILD)/libplugpull-record.so $(BUILD)/plugpull.so '$(DESTDIR)$(PRIVATE)'
+	$(Q)install -m 644 $(RUN_A) $(BUILD)/$(RUN_SO).$(VERSION) '$(DESTDIR)$(LIBDIR)'
+	$(Q)ln -sf $(RUN_SO).$(VERSION) '$(DESTDIR)$(LIBDIR)/$(RUN_SONAME)'
+	$(Q)ln -sf $(RUN_SONAME) '$(DESTDIR)$(LIBDIR)/$(RUN_SO)'
+	$(Q)install -m 644 $(RUN_HEADERS) '$(DESTDIR)$(INCLUDEDIR)/plugpull'
+	$(Q)install -m 644 $(BUILD)/share/plugpull.1 '$(DESTDIR)$(MANDIR)/man1'
+	$(Q)install -m 644 $(BUILD)/share/plugpull.bash \
+		'$(DESTDIR)$(DATADIR)/bash-completion/completions/plugpull'
+	$(Q)install -m 644 $(BUILD)/share/_plugpull '$(DESTDIR)$(DATADIR)/zsh/site-functions'
+	$(Q)install -m 644 $(BUILD)/share/plugpull.fish '$(DESTDIR)$(DATADIR)/fish/vendor_completions.d'
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' \
+		'libdir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))' \
+		'includedir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))' '' \
+		'Name: plugpull' \
+		'Description: pp_run(): every power loss that a test of SQLite code could meet' \
+		'Version: $(VERSION)' 'Requires.private: $(PKGS)' \
+		'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lplugpull-run$(if $(SAN), $(SAN))' \
+		'Libs.private: -lpthread -ldl' >'$(DESTDIR)$(LIBDIR)/pkgconfig/plugpull.pc'
+	$(Q)[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig || :
+
+uninstall-tool:
+	$(call say,REMOVE,$(DESTDIR)$(PREFIX)/bin/plugpull)
+	$(Q)rm -f $(foreach f,$(TOOL_FILES),'$(DESTDIR)$(f)')
+	$(Q)for d in '$(DESTDIR)$(PRIVATE)' '$(DESTDIR)$(INCLUDEDIR)/plugpull'; do \
+		[ ! -d "$$d" ] || rmdir --ignore-fail-on-non-empty "$$d"; done
 
 # A library that was built with a sanitizer or with coverage says so to whoever links it.
 install-store: $(STORE_A) $(BUILD)/$(STORE_SO)
@@ -186,7 +246,8 @@ uninstall-store:
 	$(Q)rm -f $(foreach f,$(notdir $(STORE_A)) $(STORE_SO) $(STORE_SONAME) $(STORE_SO).$(VERSION) \
 		pkgconfig/plugpull-store.pc,'$(DESTDIR)$(LIBDIR)/$(f)') \
 		$(foreach f,$(notdir $(STORE_HEADERS)),'$(DESTDIR)$(INCLUDEDIR)/plugpull/$(f)')
-	$(Q)[ ! -d '$(DESTDIR)$(INCLUDEDIR)/plugpull' ] || rmdir '$(DESTDIR)$(INCLUDEDIR)/plugpull'
+	$(Q)[ ! -d '$(DESTDIR)$(INCLUDEDIR)/plugpull' ] || \
+		rmdir --ignore-fail-on-non-empty '$(DESTDIR)$(INCLUDEDIR)/plugpull'
 
 clean: ## remove what was built
 	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-tsan $(BUILD)-clang $(BUILD)-fuzz $(BUILD)-cov
@@ -227,6 +288,39 @@ $(BUILD)/$(STORE_SO): $(STORE_OBJ) harness/case/version.h Makefile
 		-o $@.$(VERSION) $(STORE_OBJ) $(STORE_LIBS)
 	$(Q)ln -sf $(STORE_SO).$(VERSION) $(BUILD)/$(STORE_SONAME)
 	$(Q)ln -sf $(STORE_SONAME) $@
+
+# The program's objects are good for a library, too, and hide what it has of names. They depend on
+# the list of those that it shows, because that came with the flags.
+$(LIB_OBJ): AS_LIBRARY := -fPIC -fvisibility=hidden
+$(LIB_OBJ): $(RUN_NAMES)
+
+# One object of all that pp_run() needs, so that all other names can be made its own.
+$(RUN_A): $(BUILD)/libplugpull.a $(RUN_NAMES)
+	$(call say,AR,$@)
+	$(Q)$(CC) -r -nostdlib -Wl,-u,pp_run -o $(@:.a=.o) $<
+	$(Q)sed -n 's/^\t*\(pp_[a-z_]*\);$$/\1/p' $(RUN_NAMES) >$(@:.a=.names)
+	$(Q)objcopy --keep-global-symbols=$(@:.a=.names) $(@:.a=.o)
+	$(Q)rm -f $@ && ar rcs $@ $(@:.a=.o)
+
+$(BUILD)/$(RUN_SO): $(RUN_A) $(RUN_NAMES) harness/case/version.h
+	$(call say,LINK,$@.$(VERSION))
+	$(Q)$(LINK) -shared -Wl,-soname,$(RUN_SONAME) -Wl,--version-script=$(RUN_NAMES) -Wl,--as-needed \
+		$(if $(SAN),,-Wl,-z,defs) -Wl,-u,pp_run -o $@.$(VERSION) $(RUN_A) $(LIBS)
+	$(Q)ln -sf $(RUN_SO).$(VERSION) $(BUILD)/$(RUN_SONAME)
+	$(Q)ln -sf $(RUN_SONAME) $@
+
+$(BUILD)/generate: $(GENERATE_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/libplugpull.a $(STORE_A)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
+
+$(BUILD)/share/plugpull.1:    FORMAT := man
+$(BUILD)/share/plugpull.bash: FORMAT := bash
+$(BUILD)/share/_plugpull:     FORMAT := zsh
+$(BUILD)/share/plugpull.fish: FORMAT := fish
+$(GENERATED): $(BUILD)/generate
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)
+	$(Q)$(BUILD)/generate $(FORMAT) >$@.new && mv $@.new $@
 
 # Other people's programs load it, so it is built without sanitizers.
 $(EXT_OBJ): AS_LIBRARY := -fPIC -fvisibility=hidden
@@ -282,10 +376,18 @@ $(BUILD)/fuzz/$(basename $(notdir $(1))): $(call test_objects,$(1)) $(BUILD)/lib
 endef
 $(foreach t,$(FUZZ_SRC),$(eval $(call FUZZ_RULE,$(t))))
 
+# Nobody waits for what a test itself computes, and everybody for its compilation.
+$(foreach t,store faultinject faultinject/base faultinject/format faultinject/record harness/case \
+	harness/cli harness/drive harness/explain harness/explore harness/judge harness/library \
+	harness/lint harness/scenario harness/shrink reports,$(BUILD)/obj/$(t)/test/%.o): OPT := -O0 -g1
+
 $(BUILD)/obj/%.o: %.c | bootstrap
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+
+# The page of the HTML report is taken into this object by the assembler.
+$(BUILD)/obj/reports/html_assets.o: $(wildcard reports/page/*)
 
 $(BUILD)/pic/%.o: %.c | bootstrap
 	@mkdir -p $(@D)
@@ -294,4 +396,4 @@ $(BUILD)/pic/%.o: %.c | bootstrap
 
 -include $(EXT_OBJ:.o=.d)
 -include $(PRELOAD_OBJ:.o=.d)
--include $(patsubst %.c,$(BUILD)/obj/%.d,$(LIB_SRC) $(STORE_SRC) $(BENCH_SRC) $(STORE_BENCH_SRC) harness/cli/main.c $(wildcard */test/*.c */*/test/*.c))
+-include $(patsubst %.c,$(BUILD)/obj/%.d,$(LIB_SRC) $(GENERATE_SRC) $(STORE_SRC) $(BENCH_SRC) $(STORE_BENCH_SRC) harness/cli/main.c $(wildcard */test/*.c */*/test/*.c))

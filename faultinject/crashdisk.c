@@ -366,6 +366,7 @@ const uint8_t *crashdisk_base_sector(struct crashdisk *cd, uint32_t inode, struc
 		const struct candidates *c = crashdisk_run_candidates(cd, inode, ri, sector);
 		uint32_t k = ask_sector(cd, inode, sector, c);
 		const struct index_version *v = candidate_version(c, k, &index);
+		rs->base_index = index;
 		uint32_t below = cd->below == NULL ? 0 : candidate_below(cd, inode, c, v, &id);
 		if (below != 0) {
 			content = crashdisk_beneath(cd, below, sector, &id);

@@ -153,4 +153,78 @@ uint64_t crashdisk_look_content(struct crashdisk *cd, uint32_t path, uint64_t of
 bool crashdisk_peek_bytes(struct crashdisk *cd, uint32_t path, uint64_t offset, size_t size,
 			  void *buf);
 
+/*
+ * The files as the crash left them in the present run, whatever recovery has done to them since; on
+ * a disk above another one, as the second crash left them. What is still open is asked of the run's
+ * choice. Valid until the next begin.
+ */
+struct crashdisk_left {
+	struct crashdisk *disk; /* that knows the file: this one, or the one below */
+	uint32_t inode;		/* the same for names of one file; of that disk alone */
+};
+
+/* False: there was no such file. */
+bool crashdisk_left_open(struct crashdisk *cd, const char *path, struct crashdisk_left *ret);
+uint64_t crashdisk_left_size(const struct crashdisk_left *file);
+/* `offset` + `size` is at most its size. */
+void crashdisk_left_read(const struct crashdisk_left *file, uint64_t offset, void *buf,
+			 size_t size);
+
+/*
+ * What became of the operations of the disk's own trace in the present run, and what its questions
+ * are about. Decides nothing, and so may be asked at any time: what is still open is "unasked".
+ */
+enum crashdisk_fate {
+	CRASHDISK_DURABLE, /* it cannot be lost here */
+	CRASHDISK_KEPT,	   /* pending, and on the disk, or replaced there by something later */
+	CRASHDISK_LOST,	   /* pending, and not on the disk */
+	CRASHDISK_TORN, /* pending, and partly on the disk, or in a sector that it damaged (D9) */
+	CRASHDISK_DAMAGED,   /* was durable, or kept, and a later write damaged its sector (D9) */
+	CRASHDISK_UNASKED,   /* pending, and the run stands for both */
+	CRASHDISK_NO_CHANGE, /* it is after the crash, or changes nothing on a disk */
+};
+
+struct crashdisk_told {
+	enum crashdisk_fate fate;
+	/* Sectors of a write and how many are known to be on the disk; otherwise 1, and 0 or 1. */
+	uint32_t parts, parts_kept;
+	/* The last write that damaged a sector of this one, by a position; 0: none that is known.
+	 * Not told where a prefix survives (D4). */
+	uint64_t damaged_by;
+};
+
+/* `position` is one of the trace, 1..op_count. Of a write some of whose sectors nobody has looked
+ * at, the others say what became of it. */
+void crashdisk_told(struct crashdisk *cd, uint64_t position, struct crashdisk_told *ret);
+/* The same, where "is the file there, with something in it?" was asked: the run then stands for
+ * several states in which names and sizes go together (gone; or there, and empty), and fates that
+ * are true of all of them say little. This tells one of them, the newest. */
+void crashdisk_told_example(struct crashdisk *cd, uint64_t position, struct crashdisk_told *ret);
+
+enum crashdisk_topic {
+	CRASHDISK_ASKS_NOTHING,
+	CRASHDISK_ASKS_ACCESS,	/* is there a file of this name that is not empty */
+	CRASHDISK_ASKS_NAME,	/* which file has this name */
+	CRASHDISK_ASKS_SIZE,	/* of this file */
+	CRASHDISK_ASKS_CONTENT, /* of `size` bytes at `offset` */
+};
+
+struct crashdisk_asked {
+	enum crashdisk_topic topic;
+	uint32_t name;	/* of the trace's table; of a file the first that it had; 0: none */
+	uint32_t inode; /* 0 where it is about a name */
+	uint64_t offset, size;
+};
+
+/* The last question of the present run. */
+void crashdisk_asked(const struct crashdisk *cd, struct crashdisk_asked *ret);
+
+/* The operation that wrote what the crash left at `offset` of a file: a position, or 0 for the base
+ * and for what was never written. False: that is open, or a hole or damage (D6, D9) is there. */
+bool crashdisk_written_by(struct crashdisk *cd, uint32_t inode, uint64_t offset,
+			  uint64_t *ret_position);
+
+/* The disk that stands on the trace itself: `cd`, or the one below it (crashdisk_above()). */
+struct crashdisk *crashdisk_lowest(struct crashdisk *cd);
+
 #endif

@@ -75,6 +75,7 @@ struct run_sector {
 	uint32_t base_run;	/* the same, as the crash left it, before recovery changed it */
 	const uint8_t *base;
 	uint64_t base_id;
+	uint32_t base_index; /* of the version that `base` is, plus 1; candidates.low: the base */
 	/* What the sector's candidates are at a crash point, given a prefix t: many runs ask. */
 	uint32_t candidates_point, candidates_t;
 	struct candidates candidates;
@@ -252,6 +253,13 @@ static inline bool crashdisk_has_lines(const struct crashdisk *cd)
 /* The number of prefixes that the run left open: of a file's line, or, with inode 0, of everything.
  * `total`: before any decision. */
 size_t crashdisk_line_width(struct crashdisk *cd, uint32_t inode, bool total);
+/* Of an operation's pieces: how many there are, how many certainly survive (`durable`: at any crash
+ * here), and how many certainly do not. */
+struct line_pieces {
+	size_t count, durable, kept, lost;
+};
+void crashdisk_line_pieces(struct crashdisk *cd, uint32_t inode, uint64_t position,
+			   struct line_pieces *ret);
 uint64_t crashdisk_line_size(struct crashdisk *cd, uint32_t inode);
 bool crashdisk_line_peek_size(struct crashdisk *cd, uint32_t inode, uint64_t *ret_size);
 const uint8_t *crashdisk_line_sector(struct crashdisk *cd, uint32_t inode, uint32_t sector,

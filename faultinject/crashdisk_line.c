@@ -54,6 +54,24 @@ size_t crashdisk_line_width(struct crashdisk *cd, uint32_t inode, bool total)
 	return whole.high - whole.low + 1;
 }
 
+void crashdisk_line_pieces(struct crashdisk *cd, uint32_t inode, uint64_t position,
+			   struct line_pieces *ret)
+{
+	const struct index_line *line = line_of(cd, inode);
+	size_t first = index_line_until(line, position - 1);
+	size_t last = index_line_until(line, position);
+	const struct run_line *run = run_line(cd, inode);
+	struct run_line whole;
+
+	whole_line(cd, inode, &whole);
+	*ret = (struct line_pieces){
+	    .count = last - first,
+	    .durable = whole.low <= first ? 0 : (whole.low < last ? whole.low : last) - first,
+	    .kept = run->low <= first ? 0 : (run->low < last ? run->low : last) - first,
+	    .lost = run->high >= last ? 0 : last - (run->high > first ? run->high : first),
+	};
+}
+
 /* ---- segments: segments[i] is the shortest prefix of the i-th one, ascending ---- */
 
 static void add_segment(struct crashdisk *cd, size_t *count, size_t start)

@@ -15,15 +15,22 @@ void crashdisk_narrate(struct crashdisk *cd,
 }
 
 /* A name of a file, for people: the first that it had. */
-static const char *name_of_inode(const struct trace *t, uint64_t inode)
+static uint32_t number_of_inode(const struct trace *t, uint64_t inode)
 {
 	for (size_t i = 0; i < t->base_count; i++)
 		if (t->base[i].inode == inode)
-			return t->names[t->base[i].name];
+			return t->base[i].name;
 	for (size_t i = 0; i < t->op_count; i++)
 		if (t->ops[i].kind == OP_CREATE && t->ops[i].inode == inode)
-			return t->names[t->ops[i].name];
-	return "?";
+			return t->ops[i].name;
+	return 0;
+}
+
+static const char *name_of_inode(const struct trace *t, uint64_t inode)
+{
+	uint32_t name = number_of_inode(t, inode);
+
+	return name == 0 ? "?" : t->names[name];
 }
 
 const char *crashdisk_last_question(const struct crashdisk *cd)
@@ -60,4 +67,33 @@ const char *crashdisk_last_question(const struct crashdisk *cd)
 		break;
 	}
 	return text;
+}
+
+void crashdisk_asked(const struct crashdisk *cd, struct crashdisk_asked *ret)
+{
+	const struct trace *t = cd->ix->trace;
+	uint64_t a = cd->question_a, b = cd->question_b;
+
+	*ret = (struct crashdisk_asked){.topic = CRASHDISK_ASKS_NOTHING};
+	switch (cd->question_kind) {
+	case QUESTION_NONE:
+		return;
+	case QUESTION_ACCESS:
+	case QUESTION_NAME:
+		ret->topic = cd->question_kind == QUESTION_NAME ? CRASHDISK_ASKS_NAME
+								: CRASHDISK_ASKS_ACCESS;
+		ret->name = (uint32_t)a;
+		return;
+	case QUESTION_META:
+		ret->topic = CRASHDISK_ASKS_SIZE;
+		break;
+	case QUESTION_SECTOR:
+	case QUESTION_SECTORS:
+		ret->topic = CRASHDISK_ASKS_CONTENT;
+		ret->offset = b * cd->ix->sector_size;
+		ret->size = cd->ix->sector_size;
+		break;
+	}
+	ret->inode = (uint32_t)a;
+	ret->name = number_of_inode(t, a);
 }

@@ -19,6 +19,7 @@
 
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
+#include "faultinject/base/stop.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -130,7 +131,9 @@ static uint64_t record(struct disk *d, struct op op)
 	op.process = d->storage.actor.process;
 	op.thread = d->storage.actor.thread;
 	op.connection = d->storage.actor.connection;
-	return trace_append(d->trace, &op);
+	uint64_t position = trace_append(d->trace, &op);
+	stop_recorded(position);
+	return position;
 }
 
 static bool is_recorded(const struct disk *d, const struct disk_file *f)

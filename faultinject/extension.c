@@ -36,6 +36,10 @@
  * is not there: so several processes record into one log. In a process that the LD_PRELOAD recorder
  * watches already nothing is recorded twice: then only the functions for notes do something.
  *
+ * The statements that recorded connections run are noted, too, without the values of parameters.
+ * SQLite has room for one listener (sqlite3_trace_v2()): a program that sets its own is heard no
+ * longer.
+ *
  * What is not seen: vfs_record.h.
  */
 #include "faultinject/base/err.h"
@@ -54,6 +58,8 @@ SQLITE_EXTENSION_INIT1
 #define EXPORTED   __attribute__((visibility("default")))
 #define PRELOADED  "/libplugpull-record.so"
 #define NOT_LOADED "the connection was opened before the extension was loaded"
+
+enum { TRACE_V2_SINCE = 3014000 };
 
 static bool is_preloaded; /* the LD_PRELOAD recorder is in this process */
 
@@ -153,6 +159,33 @@ static void ack(sqlite3_context *context, int count, sqlite3_value **values)
 		note(context, "ack", values[0]);
 }
 
+/* ---- statements ---- */
+
+static int on_statement(unsigned event, void *db, void *stmt, void *text)
+{
+	const char *sql = text;
+
+	(void)event;
+	(void)stmt;
+	/* A comment is how SQLite tells that a trigger begins. */
+	if (sql != NULL && strncmp(sql, "--", 2) != 0)
+		fi_record_statement(db, sql);
+	return 0;
+}
+
+/* Only of connections that are recorded, and have a file. A program that sets a trace of its own
+ * takes ours away. */
+static void listen_to(sqlite3 *db)
+{
+	const char *name = sqlite3_db_filename(db, "main");
+
+	if (sqlite3_libversion_number() >= TRACE_V2_SINCE && !is_preloaded && name != NULL &&
+	    name[0] != '\0' && !is_connection_blind(db))
+		(void)sqlite3_trace_v2(db, SQLITE_TRACE_STMT, on_statement, db);
+}
+
+/* ---- every connection ---- */
+
 static int add_functions(sqlite3 *db, char **ret_message, const sqlite3_api_routines *api)
 {
 	static const struct {
@@ -171,6 +204,7 @@ static int add_functions(sqlite3 *db, char **ret_message, const sqlite3_api_rout
 		rc = sqlite3_create_function(db, functions[i].name, functions[i].count,
 					     SQLITE_UTF8 | SQLITE_DIRECTONLY, NULL,
 					     functions[i].function, NULL, NULL);
+	listen_to(db);
 	return rc;
 }
 

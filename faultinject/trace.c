@@ -33,7 +33,7 @@ struct trace_private {
 	struct arena memory; /* names and payloads */
 	uint32_t *slots;     /* name indexes, 0 = empty; slot_count is a power of two */
 	size_t slot_count;
-	size_t names_cap, base_cap, ops_cap;
+	size_t names_cap, base_cap, ops_cap, statements_cap;
 	uint32_t appeared_count; /* inodes 1..appeared_count have appeared */
 };
 
@@ -81,6 +81,7 @@ void trace_free(struct trace *t)
 	free(t->names);
 	free(t->base);
 	free(t->ops);
+	free(t->statements);
 	free(t);
 }
 
@@ -197,6 +198,29 @@ void trace_add_base(struct trace *t, uint32_t inode, uint32_t name, const void *
 	};
 	if (!is_link)
 		priv->appeared_count = inode;
+}
+
+void trace_add_statement(struct trace *t, const struct trace_statement *statement)
+{
+	struct trace_private *priv = t->priv;
+	char *source, *sql;
+
+	if (t->statement_count == TRACE_STATEMENTS_MAX)
+		return;
+	source = copy_line(statement->source, TRACE_SQL_MAX);
+	sql = copy_line(statement->sql, TRACE_SQL_MAX);
+	t->statements =
+	    xgrow(t->statements, t->statement_count, &priv->statements_cap, sizeof *t->statements);
+	t->statements[t->statement_count++] = (struct trace_statement){
+	    .position = t->op_count,
+	    .process = statement->process,
+	    .thread = statement->thread,
+	    .connection = statement->connection,
+	    .source = copy_payload(t, source, strlen(source) + 1),
+	    .sql = copy_payload(t, sql, strlen(sql) + 1),
+	};
+	free(source);
+	free(sql);
 }
 
 /* Which fields a kind uses; all others are 0 (op.h). */

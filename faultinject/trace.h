@@ -4,7 +4,7 @@
  *
  * In memory it is an array of operations, a table of names and the durable base (files that were
  * there, and safe, before the first operation). On disk it is a header and checksummed records
- * (layout in trace_file.c). A file whose tail is torn, because its writer was killed, is cut at
+ * (layout in trace_bytes.c). A file whose tail is torn, because its writer was killed, is cut at
  * the last whole record and says so; a file that is damaged anywhere else is refused, as is one
  * whose base or header is incomplete. Files from strangers are untrusted: every size is bounded by
  * a TRACE_*_MAX and the parser never reads outside its input.
@@ -31,6 +31,8 @@ enum {
 	TRACE_OPS_MAX = 1 << 28,     /* operations in a trace */
 	TRACE_PAYLOAD_MAX = 1 << 30, /* bytes of one write or note */
 	TRACE_WHY_MAX = 1024,	     /* bytes that say why there is a hole */
+	TRACE_STATEMENTS_MAX = 1 << 20,
+	TRACE_SQL_MAX = 4096, /* bytes of a statement that are kept, and of where it stands */
 };
 #define TRACE_FILE_SIZE_MAX ((uint64_t)1 << 40) /* the largest offset + size of a write */
 
@@ -50,6 +52,18 @@ struct trace_base {
 	const uint8_t *data; /* borrowed from the trace */
 };
 
+/*
+ * A statement of SQL, where the producer could see it. It stands beside the operations and is none
+ * of them: it moves no position, and nothing that judges a trace looks at it; it is for people who
+ * ask what a write was about.
+ */
+struct trace_statement {
+	uint64_t position; /* of the last operation before it was run */
+	uint16_t process, thread, connection;
+	const char *source; /* "orders.sql:6"; "" when unknown; borrowed from the trace */
+	const char *sql;    /* one line, without the values of parameters; borrowed likewise */
+};
+
 struct trace {
 	struct trace_device device;
 	char *producer; /* one line: who recorded this, with versions; owned */
@@ -63,6 +77,9 @@ struct trace {
 
 	struct op *ops; /* owned; ops[i] is at position i + 1 */
 	size_t op_count;
+
+	struct trace_statement *statements; /* owned; by position */
+	size_t statement_count;
 
 	bool torn;		  /* the file ended inside a record, or without its end record */
 	uint64_t torn_size_bytes; /* bytes that were cut */
@@ -100,6 +117,10 @@ uint64_t trace_append_hole(struct trace *t, uint16_t process, uint32_t inode, co
 /* The position of the first hole, or 0. */
 uint64_t trace_first_hole(const struct trace *t);
 
+/* Notes a statement that is run after the last operation so far. Both texts are copied, made one
+ * line, and cut at TRACE_SQL_MAX bytes; beyond TRACE_STATEMENTS_MAX nothing is noted. */
+void trace_add_statement(struct trace *t, const struct trace_statement *statement);
+
 /* The operation at a position, 1..op_count. */
 static inline const struct op *trace_at(const struct trace *t, uint64_t position)
 {
@@ -123,7 +144,8 @@ int trace_save(const struct trace *t, const char *path, struct err *err);
 int trace_load(const char *path, struct trace **ret_trace, struct err *err);
 
 /* Text twin (trace_text.c): one line an operation, the base first; see docs/trace.md. Payloads are
- * shown as size and hash, or as hex when `with_data`, and only the hex form parses back. */
+ * shown as size and hash, or as hex when `with_data`, and only the hex form parses back. Statements
+ * are comments there, which do not parse back. */
 void trace_print(const struct trace *t, bool with_data, FILE *out);
 void trace_print_op(const struct trace *t, uint64_t position, bool with_data, FILE *out);
 int trace_parse_text(const char *text, size_t size, struct trace **ret_trace, struct err *err);

@@ -28,8 +28,13 @@ struct trace *trace_without(const struct trace *t, trace_drop_fn *drop, void *ct
 	uint64_t *moved = xcalloc(t->op_count + 1, sizeof *moved);
 	uint64_t *positions = xcalloc(t->op_count + 1, sizeof *positions);
 
+	size_t statement = 0;
+
 	for (uint64_t p = 1; p <= t->op_count; p++) {
 		struct op op = *trace_at(t, p);
+		for (; statement < t->statement_count && t->statements[statement].position < p;
+		     statement++)
+			trace_add_statement(copy, &t->statements[statement]);
 		if (drop(ctx, t, p))
 			continue;
 		if (op.kind == OP_SYNC_END || op.kind == OP_DIRSYNC_END) {
@@ -39,6 +44,8 @@ struct trace *trace_without(const struct trace *t, trace_drop_fn *drop, void *ct
 		moved[p] = trace_append(copy, &op);
 		positions[moved[p]] = p;
 	}
+	for (; statement < t->statement_count; statement++)
+		trace_add_statement(copy, &t->statements[statement]);
 	free(moved);
 	if (copy->op_count == t->op_count) {
 		trace_free(copy);
@@ -62,4 +69,50 @@ static bool is_this_sync(void *ctx, const struct trace *t, uint64_t position)
 struct trace *trace_without_sync(const struct trace *t, uint64_t end, uint64_t **ret_positions)
 {
 	return trace_without(t, is_this_sync, &end, ret_positions);
+}
+
+static void put_sync(struct trace *copy, const struct op *by, const struct trace_sync *sync)
+{
+	bool directory = sync->inode == 0;
+	struct op op = {.kind = directory ? OP_DIRSYNC_BEGIN : OP_SYNC_BEGIN,
+			.process = by->process,
+			.thread = by->thread,
+			.connection = by->connection,
+			.inode = sync->inode,
+			.name = directory ? trace_name(copy, sync->directory) : 0};
+
+	op.offset = trace_append(copy, &op);
+	op.kind = directory ? OP_DIRSYNC_END : OP_SYNC_END;
+	(void)trace_append(copy, &op);
+}
+
+struct trace *trace_with_syncs(const struct trace *t, const struct trace_sync *syncs, size_t count,
+			       uint64_t **ret_positions)
+{
+	struct trace *copy = copy_base(t);
+	uint64_t *moved = xcalloc(t->op_count + 1, sizeof *moved);
+	uint64_t *positions = xcalloc(t->op_count + 2 * count + 1, sizeof *positions);
+	size_t statement = 0, sync = 0;
+
+	for (uint64_t p = 1; p <= t->op_count; p++) {
+		struct op op = *trace_at(t, p);
+		for (; statement < t->statement_count && t->statements[statement].position < p;
+		     statement++)
+			trace_add_statement(copy, &t->statements[statement]);
+		for (; sync < count && syncs[sync].before == p; sync++)
+			put_sync(copy, &op, &syncs[sync]);
+		if (op.kind == OP_SYNC_END || op.kind == OP_DIRSYNC_END)
+			op.offset = moved[op.offset];
+		moved[p] = trace_append(copy, &op);
+		positions[moved[p]] = p;
+	}
+	ASSERT_OP(sync, ==, count);
+	for (; statement < t->statement_count; statement++)
+		trace_add_statement(copy, &t->statements[statement]);
+	free(moved);
+	if (ret_positions != NULL)
+		*ret_positions = positions;
+	else
+		free(positions);
+	return copy;
 }

@@ -1,6 +1,7 @@
 /*
  * Changed copies of traces: a trace without some of its operations, as if the program had never
- * done them. Names and inodes keep their numbers; positions move.
+ * done them, or with syncs that it had never made. Names and inodes keep their numbers; positions
+ * move.
  */
 #ifndef FI_TRACE_EDIT_H
 #define FI_TRACE_EDIT_H
@@ -18,5 +19,17 @@ struct trace *trace_without(const struct trace *t, trace_drop_fn *drop, void *ct
 
 /* The same without the sync, or directory sync, that ends at `end`. */
 struct trace *trace_without_sync(const struct trace *t, uint64_t end, uint64_t **ret_positions);
+
+/* A sync that is put in: by whoever does the operation at `before`, right before it. */
+struct trace_sync {
+	uint64_t before;       /* 1..op_count */
+	uint32_t inode;	       /* of this file; 0: of `directory` */
+	const char *directory; /* its path; borrowed */
+};
+
+/* A copy with these syncs, which ascend by `before`. *ret_positions (owned by the caller; may be
+ * NULL) is for each position of the copy the one that it had; 0: it was put in. */
+struct trace *trace_with_syncs(const struct trace *t, const struct trace_sync *syncs, size_t count,
+			       uint64_t **ret_positions);
 
 #endif

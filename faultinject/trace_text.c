@@ -48,6 +48,8 @@ enum field_type { TYPE_NUMBER, TYPE_STRING, TYPE_HEX, TYPE_FLAG };
 	X(F_SHM, "shm", TYPE_FLAG, 0)                                                              \
 	X(F_GONE, "gone", TYPE_FLAG, 0)                                                            \
 	X(F_FAILED, "failed", TYPE_FLAG, 0)                                                        \
+	X(F_SOURCE, "source", TYPE_STRING, 0)                                                      \
+	X(F_SQL, "sql", TYPE_STRING, 0)                                                            \
 	X(F_OPERATIONS, "operations", TYPE_NUMBER, UINT64_MAX)                                     \
 	X(F_TORN, "torn", TYPE_NUMBER, UINT64_MAX)
 
@@ -191,6 +193,18 @@ void trace_print_op(const struct trace *t, uint64_t position, bool with_data, FI
 	fputc('\n', out);
 }
 
+/* A comment: what a write was about, not what it was. */
+static void print_statement(const struct trace_statement *st, FILE *out)
+{
+	fprintf(out, "#");
+	print_number(out, F_PROCESS, st->process);
+	print_number(out, F_CONNECTION, st->connection);
+	if (st->source[0] != '\0')
+		print_string(out, F_SOURCE, st->source);
+	print_string(out, F_SQL, st->sql);
+	fputc('\n', out);
+}
+
 void trace_print(const struct trace *t, bool with_data, FILE *out)
 {
 	uint32_t appeared = 0;
@@ -213,8 +227,13 @@ void trace_print(const struct trace *t, bool with_data, FILE *out)
 		appeared = base->inode > appeared ? base->inode : appeared;
 		fputc('\n', out);
 	}
-	for (uint64_t p = 1; p <= t->op_count; p++)
+	size_t statement = 0;
+	for (uint64_t p = 1; p <= t->op_count; p++) {
+		for (; statement < t->statement_count && t->statements[statement].position < p;
+		     statement++)
+			print_statement(&t->statements[statement], out);
 		trace_print_op(t, p, with_data, out);
+	}
 	fprintf(out, "end");
 	print_number(out, F_OPERATIONS, t->op_count);
 	if (t->torn)

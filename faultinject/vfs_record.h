@@ -53,6 +53,8 @@ bool fi_record_is_running(void);
 
 /* Puts the line "`word` `text`" into the log. False: no recording runs. */
 bool fi_record_note(const char *word, const char *text);
+/* SQLite is about to run `sql` on a connection, whose address tells it from others. */
+void fi_record_statement(const void *connection, const char *sql);
 /* Says in the log that something was missed. */
 void fi_record_trouble(const char *text);
 

@@ -47,12 +47,16 @@ static struct {
 	struct reclog log;
 	struct database databases[RECLOG_DATABASES_MAX]; /* never shrinks while it runs */
 	size_t database_count;
-	int open_count; /* databases that are open through the VFS */
+	int open_count;	 /* databases that are open through the VFS */
+	uint32_t number; /* of the recording, from 1 */
 } self = {.lock = PTHREAD_MUTEX_INITIALIZER, .entering = PTHREAD_MUTEX_INITIALIZER, .log_lock = -1};
 
 /* This process and thread; 0 = not asked yet. A forked child forgets both. */
 static _Atomic uint32_t this_pid;
 static _Thread_local uint32_t this_tid;
+/* The last statement of this thread, in the recording of that number. */
+static _Thread_local struct reclog_said last_said;
+static _Thread_local uint32_t last_said_number;
 
 /* ---- records ---- */
 
@@ -71,16 +75,24 @@ static void tell_process(void)
 	errno = saved;
 }
 
-static uint64_t append(struct reclog_entry *e, enum reclog_moment moment)
+/* Before a record of this process. False: no recording runs. */
+static bool introduce(void)
 {
 	if (!atomic_load_explicit(&self.running, memory_order_acquire))
-		return 0;
+		return false;
 	if (!atomic_exchange_explicit(&self.is_told, true, memory_order_relaxed))
 		tell_process();
 	if (this_pid == 0)
 		this_pid = (uint32_t)getpid();
 	if (this_tid == 0)
 		this_tid = (uint32_t)gettid();
+	return true;
+}
+
+static uint64_t append(struct reclog_entry *e, enum reclog_moment moment)
+{
+	if (!introduce())
+		return 0;
 	e->head.pid = this_pid;
 	e->head.tid = this_tid;
 	e->head.moment = (uint8_t)moment;
@@ -143,6 +155,22 @@ bool fi_record_note(const char *word, const char *text)
 		record_once(&e);
 	(void)pthread_mutex_unlock(&self.lock);
 	return running;
+}
+
+void fi_record_statement(const void *connection, const char *sql)
+{
+	/* Most often none runs. */
+	if (!fi_record_is_running())
+		return;
+	(void)pthread_mutex_lock(&self.lock);
+	if (introduce()) {
+		if (last_said_number != self.number)
+			last_said = (struct reclog_said){0};
+		last_said_number = self.number;
+		reclog_append_statement(&self.log, &last_said, this_pid, this_tid,
+					(uint64_t)(uintptr_t)connection, sql);
+	}
+	(void)pthread_mutex_unlock(&self.lock);
 }
 
 /* ---- content ---- */
@@ -483,6 +511,7 @@ int fi_record_start(const char *path, enum fi_record_log log, struct err *err)
 	if (rc == 0) {
 		self.is_told = false;
 		self.is_trouble_told = false;
+		self.number++;
 		self.running = true;
 	}
 	(void)pthread_mutex_unlock(&self.lock);

@@ -4,6 +4,7 @@
  *
  *   classname   the scenario's path without .sql
  *   name        what follows '@' in the case id: model[key=value,...]
+ *   file        the scenario's path from the current folder, where there is a scenario
  *   held          a testcase without a child
  *   violated      <failure type="violated">: verdict as its message; violations, tokens and the
  *                 commands that replay them in its body
@@ -13,6 +14,7 @@
  *   skipped       <skipped>
  *
  * Together, classname and name are the case id, because GitLab drops a second test of the same two.
+ * Of an id that XML cannot hold a hash is added to the name, so that they stay apart.
  */
 #ifndef REPORTS_JUNIT_H
 #define REPORTS_JUNIT_H
@@ -23,7 +25,8 @@
 enum {
 	/* Violations of one case that are written out; the others are counted. */
 	JUNIT_VIOLATIONS_MAX = 20,
-	/* Beyond this size verdicts stand without details: GitLab refuses a file above 30 MB. */
+	/* Beyond this size verdicts stand alone, without findings and notes: GitLab refuses a file
+	 * above 30 MB. */
 	JUNIT_DETAILS_SIZE_MAX = 16 << 20,
 };
 

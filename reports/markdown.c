@@ -113,7 +113,15 @@ static bool append_if_fits(struct buf *out, const struct buf *item, size_t start
 	return true;
 }
 
-static void violations(struct buf *out, const struct result *r, size_t start)
+/* Once for all, before the first finding. */
+static void heading(struct buf *out, const char *title, bool said)
+{
+	buf_printf(out, "## %s\n\n%s", title,
+		   said ? "" : "Commands are for the folder of the report.\n\n");
+}
+
+/* Whether there is one. */
+static bool violations(struct buf *out, const struct result *r, size_t start)
 {
 	size_t left_out = 0;
 	bool any = false;
@@ -126,7 +134,7 @@ static void violations(struct buf *out, const struct result *r, size_t start)
 		if (c->verdict != CASE_VIOLATED)
 			continue;
 		if (!any)
-			put(out, "## Violations\n\n");
+			heading(out, "Violations", false);
 		any = true;
 		buf_clear(&item);
 		put(&item, "- ");
@@ -147,6 +155,8 @@ static void violations(struct buf *out, const struct result *r, size_t start)
 			continue;
 		}
 		for (size_t v = 0; v < c->violation_count; v++) {
+			if (c->violations[v].waived != NULL)
+				continue; /* below, with the others */
 			buf_clear(&item);
 			violation(&item, &c->violations[v]);
 			if (left_out > 0 ||
@@ -163,6 +173,46 @@ static void violations(struct buf *out, const struct result *r, size_t start)
 			plain(&item, buf_str(&message));
 			put(&item, "\n");
 			buf_release(&message);
+			if (left_out > 0 ||
+			    !append_if_fits(out, &item, start, MARKDOWN_VIOLATIONS_SIZE_MAX))
+				left_out++;
+		}
+	}
+	if (left_out > 0)
+		buf_printf(out, "\n%zu more left out for size; all are in `result.json`.\n",
+			   left_out);
+	if (any)
+		put(out, "\n");
+	buf_release(&item);
+	return any;
+}
+
+/* Known, and not counted: a reader is told all the same. */
+static void waivers(struct buf *out, const struct result *r, size_t start, bool said)
+{
+	size_t left_out = 0;
+	bool any = false;
+	struct buf item;
+
+	buf_init(&item);
+	for (size_t i = 0; i < r->case_count; i++) {
+		for (size_t k = 0; k < r->cases[i].violation_count; k++) {
+			const struct result_violation *v = &r->cases[i].violations[k];
+
+			if (v->waived == NULL)
+				continue;
+			if (!any)
+				heading(out, "Waived", said);
+			any = true;
+			buf_clear(&item);
+			put(&item, "- ");
+			code(&item, r->cases[i].id);
+			put(&item, ", until ");
+			plain(&item, v->waived->until);
+			put(&item, ": ");
+			plain(&item, v->waived->reason);
+			put(&item, "\n");
+			violation(&item, v);
 			if (left_out > 0 ||
 			    !append_if_fits(out, &item, start, MARKDOWN_VIOLATIONS_SIZE_MAX))
 				left_out++;
@@ -282,7 +332,7 @@ void markdown_render(struct buf *out, const struct result *r)
 	}
 	if (strcmp(r->command, "matrix") == 0)
 		matrix(out, r);
-	violations(out, r, start);
+	waivers(out, r, start, violations(out, r, start));
 	if (r->case_count > 0)
 		table(out, r, start);
 }

@@ -1,7 +1,7 @@
 /*
  * A result as GitHub-flavoured Markdown (summary.md): for a step summary or a comment. First the
- * verdict, then each violation with the command that replays it, then a table of all cases, those
- * that did not hold first.
+ * verdict, then each violation with the command that replays it, then those that are waived, then a
+ * table of all cases, those that did not hold first.
  *
  * Names and messages come from files that other people wrote: nothing in them is read as Markdown
  * or HTML.

@@ -9,7 +9,9 @@
 
 #include "faultinject/base/buf.h"
 #include "harness/case/result_json.h"
+#include "reports/annotations.h"
 #include "reports/file.h"
+#include "reports/html.h"
 #include "reports/junit.h"
 #include "reports/markdown.h"
 #include "reports/words.h"
@@ -70,7 +72,8 @@ static int normalise(const char *dir, char **ret_dir, struct err *err)
 /* Checks each entry of `dir` against what may stand there. */
 static int check_entries(const char *dir, const char *sub, struct err *err)
 {
-	static const char *const files[] = {"result.json", "junit.xml", "summary.md", "index.html"};
+	static const char *const files[] = {"result.json", "junit.xml", "summary.md",
+					    "annotations.txt", "index.html"};
 	char *path = sub == NULL ? xstrdup(dir) : xasprintf("%s/%s", dir, sub);
 	DIR *d = opendir(path);
 	struct dirent *e;
@@ -290,6 +293,15 @@ static int fill(const struct result *r, const char *dir, report_dir_cases_fn *pu
 	buf_clear(&text);
 	markdown_render(&text, r);
 	if ((rc = create_in(dir, "summary.md", text.data, text.size, err)) != 0)
+		goto out;
+	buf_clear(&text);
+	annotations_render(&text, r);
+	if ((rc = create_in(dir, "annotations.txt", text.data, text.size, err)) != 0)
+		goto out;
+	buf_clear(&text);
+	if ((rc = html_render(&text, r, err)) != 0)
+		goto out;
+	if ((rc = create_in(dir, "index.html", text.data, text.size, err)) != 0)
 		goto out;
 	rc = file_sync_directory(dir, err);
 out:

@@ -2,8 +2,10 @@
  * The report folder of --report DIR:
  *
  *   DIR/result.json   docs/contract.md ("JSON")
+ *   DIR/index.html    html.h
  *   DIR/junit.xml     junit.h
  *   DIR/summary.md    markdown.h
+ *   DIR/annotations.txt  annotations.h
  *   DIR/cases/        a case file for each token, put there by the caller
  *
  * It is written under another name beside DIR, synced, and renamed when whole: DIR is the former

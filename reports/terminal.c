@@ -20,23 +20,26 @@ static void put(struct buf *out, const char *text)
 	buf_append(out, text, strlen(text));
 }
 
-/* The word of a verdict in its colour. Padding stands outside the sequence. */
-static void verdict(struct buf *out, enum case_verdict v, int width,
-		    const struct terminal_style *style)
+void terminal_word(struct buf *out, const char *word, enum case_verdict like,
+		   const struct terminal_style *style)
 {
-	const char *word = case_verdict_text(v);
-	int padding = width - (int)strlen(word);
+	int padding = TERMINAL_WORD_WIDTH - (int)strlen(word);
 
 	if (style->color)
-		put(out, colors[v]);
+		put(out, colors[like]);
 	put(out, word);
 	if (style->color)
 		put(out, "\033[0m");
-	if (padding > 0)
+	if (padding > 0) /* outside the sequence */
 		buf_printf(out, "%*s", padding, "");
 }
 
-static void violation(struct buf *out, const struct result_violation *v, const char *report)
+static void verdict(struct buf *out, enum case_verdict v, const struct terminal_style *style)
+{
+	terminal_word(out, case_verdict_text(v), v, style);
+}
+
+void terminal_violation(struct buf *out, const struct result_violation *v, const char *report)
 {
 	put(out, "  ");
 	words_clean(out, v->oracle);
@@ -45,6 +48,13 @@ static void violation(struct buf *out, const struct result_violation *v, const c
 	put(out, ": ");
 	words_clean(out, v->message);
 	put(out, "\n");
+	if (v->waived != NULL) {
+		put(out, "    waived  until ");
+		words_clean(out, v->waived->until);
+		put(out, ": ");
+		words_clean(out, v->waived->reason);
+		put(out, "\n");
+	}
 	if (v->token == NULL)
 		return;
 	put(out, "    token   ");
@@ -82,7 +92,7 @@ void terminal_case(struct buf *out, const struct case_result *c, const struct te
 	const char *grade = grade_text(c->grade);
 	bool failed = c->verdict != CASE_HELD && c->verdict != CASE_SKIPPED;
 
-	verdict(out, c->verdict, 14, style);
+	verdict(out, c->verdict, style);
 	buf_printf(out, "%-12s", grade == NULL ? "-" : grade);
 	words_clean(out, c->id);
 	if (c->verdict == CASE_SKIPPED) {
@@ -124,7 +134,7 @@ void terminal_case(struct buf *out, const struct case_result *c, const struct te
 			put(out, " more (-v shows all)\n");
 			break;
 		}
-		violation(out, &c->violations[i], style->report);
+		terminal_violation(out, &c->violations[i], style->report);
 	}
 	for (size_t i = 0; i < c->lint_count; i++) {
 		put(out, "  missing sync: ");
@@ -144,7 +154,7 @@ void terminal_summary(struct buf *out, const struct result *r, const struct term
 		rounds += r->cases[i].has_rounds ? r->cases[i].rounds : 0;
 		seconds += r->cases[i].seconds;
 	}
-	verdict(out, result_verdict(r), 14, style);
+	verdict(out, result_verdict(r), style);
 	if (r->interrupted)
 		put(out, "interrupted, so far ");
 	words_counts(out, r);

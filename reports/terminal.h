@@ -11,7 +11,10 @@
 
 #include <stdbool.h>
 
-enum { TERMINAL_VIOLATIONS_MAX = 5 }; /* shown of one case; verbose shows all */
+enum {
+	TERMINAL_VIOLATIONS_MAX = 5, /* shown of one case; verbose shows all */
+	TERMINAL_WORD_WIDTH = 14,    /* columns of the word that a line begins with */
+};
 
 struct terminal_style {
 	bool color;
@@ -28,6 +31,14 @@ struct terminal_style {
  * its tokens, and for each the command that replays it. */
 void terminal_case(struct buf *out, const struct case_result *c,
 		   const struct terminal_style *style);
+
+/* The word that a line begins with, in the colour of a verdict, padded. */
+void terminal_word(struct buf *out, const char *word, enum case_verdict like,
+		   const struct terminal_style *style);
+
+/* A finding, indented, with its token and the command that replays it; `report` is the folder that
+ * has its case file, or NULL. */
+void terminal_violation(struct buf *out, const struct result_violation *v, const char *report);
 
 /* The last line: the verdict of all, how many of each, what it took. */
 void terminal_summary(struct buf *out, const struct result *r, const struct terminal_style *style);

@@ -109,13 +109,32 @@ static void held(struct buf *out, const struct case_result *c)
 		put(out, ", exactly as expected");
 	else if (c->has_required)
 		buf_printf(out, ", and %s is required", grade_or_none(c->required));
+	if (case_result_waived(c) > 0) {
+		put(out, "; ");
+		words_number(out, case_result_waived(c), "finding");
+		put(out, " waived");
+	}
+}
+
+/* Does a finding that is not waived break what is required? */
+static bool breaks_floor(const struct case_result *c)
+{
+	for (size_t i = 0; i < c->violation_count; i++) {
+		const struct result_violation *v = &c->violations[i];
+
+		if (v->waived == NULL && (v->grade == GRADE_NONE || v->grade < c->required))
+			return true;
+	}
+	return false;
 }
 
 static void violated(struct buf *out, const struct case_result *c)
 {
 	const char *best = at_best(c);
+	size_t counting = c->violation_count - case_result_waived(c);
 
-	if (c->mutated && c->reason != NULL) {
+	/* What was found is not what is wrong: the mutants are, or the waivers. */
+	if (c->reason != NULL && (c->mutated || (c->has_required && !breaks_floor(c)))) {
 		words_clean(out, c->reason);
 		return;
 	}
@@ -125,11 +144,11 @@ static void violated(struct buf *out, const struct case_result *c)
 	else if (c->has_required && c->grade < c->required)
 		buf_printf(out, "%s is required, found %s%s", grade_or_none(c->required),
 			   grade_or_none(c->grade), best);
-	else if (c->violation_count > 0 && c->grade == GRADE_DURABLE) {
-		words_number(out, c->violation_count, "finding");
+	else if (counting > 0 && c->grade == GRADE_DURABLE) {
+		words_number(out, counting, "finding");
 		put(out, " outside the grades");
-	} else if (c->violation_count > 0) {
-		words_number(out, c->violation_count, "finding");
+	} else if (counting > 0) {
+		words_number(out, counting, "finding");
 		buf_printf(out, ", the worst %s%s", grade_or_none(c->grade), best);
 	} else
 		put(out, "violated");
@@ -156,8 +175,8 @@ void words_sentence(struct buf *out, const struct case_result *c)
 	case CASE_INCONCLUSIVE:
 		words_clean(out, c->reason == NULL ? "not every state was covered" : c->reason);
 		if (c->grade != GRADE_NONE)
-			buf_printf(out, "; %s %s", grade_text(c->grade),
-				   c->exhaustive ? "otherwise" : "at best so far");
+			buf_printf(out, "; %s%s %s", grade_text(c->grade), at_best(c),
+				   c->exhaustive ? "otherwise" : "so far");
 		return;
 	case CASE_ERROR:
 		words_clean(out, c->reason == NULL ? "the case was not finished" : c->reason);

@@ -61,6 +61,21 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 	b->size += (size_t)n;
 }
 
+void buf_put_word(struct buf *b, const char *text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789_./-+=:,@%";
+
+	if (text[0] != '\0' && text[strspn(text, plain)] == '\0') {
+		buf_append(b, text, strlen(text));
+		return;
+	}
+	buf_append(b, "'", 1);
+	for (; *text != '\0'; text++)
+		buf_append(b, *text == '\'' ? "'\\''" : text, *text == '\'' ? 4 : 1);
+	buf_append(b, "'", 1);
+}
+
 void buf_put_u8(struct buf *b, uint8_t v)
 {
 	buf_append(b, &v, 1);

@@ -22,6 +22,8 @@ void buf_clear(struct buf *b);	 /* size 0, memory kept */
 void buf_reserve(struct buf *b, size_t extra);
 void buf_append(struct buf *b, const void *data, size_t size);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* As one word of a shell: in single quotes where it has to be. */
+void buf_put_word(struct buf *b, const char *text);
 /* Little-endian integers. */
 void buf_put_u8(struct buf *b, uint8_t v);
 void buf_put_u16(struct buf *b, uint16_t v);

@@ -8,6 +8,11 @@
 enum {
 	HEADER_PAGE_SIZE = 16, /* 2 bytes; 1 = 65536 */
 	HEADER_RESERVED = 20,  /* 1 byte */
+	HEADER_FREE_TRUNK = 32,
+	HEADER_LARGEST_ROOT = 52, /* not 0: auto-vacuum */
+	HEADER_ENCODING = 56,
+	TRUNK_HEADER_SIZE = 8,
+	POINTER_MAP_ENTRY = 5, /* bytes */
 	USABLE_SIZE_MIN = 480,
 	PAGE_CELL_COUNT = 3,
 	PAGE_RIGHT_CHILD = 8,
@@ -29,7 +34,36 @@ bool database_header_read(const uint8_t *page1, size_t size, struct database_hea
 		return false;
 	ret->page_size = page_size;
 	ret->usable_size = page_size - page1[HEADER_RESERVED];
+	ret->free_trunk = get_be32(page1 + HEADER_FREE_TRUNK);
+	ret->auto_vacuum = get_be32(page1 + HEADER_LARGEST_ROOT) != 0;
+	ret->encoding = get_be32(page1 + HEADER_ENCODING);
 	return ret->usable_size >= USABLE_SIZE_MIN;
+}
+
+bool free_trunk_read(const uint8_t *bytes, const struct database_header *header,
+		     struct free_trunk *ret)
+{
+	uint32_t count = get_be32(bytes + 4);
+
+	if (count > (header->usable_size - TRUNK_HEADER_SIZE) / 4)
+		return false;
+	*ret = (struct free_trunk){
+	    .next = get_be32(bytes), .leaf_count = count, .leaves = bytes + TRUNK_HEADER_SIZE};
+	return true;
+}
+
+bool database_is_pointer_map(const struct database_header *h, uint32_t number)
+{
+	/* The first is page 2; each is followed by the pages that it has entries for. One that
+	 * would be the lock-byte page is the page behind that: ptrmapPageno() of btree.c. */
+	uint32_t each = h->usable_size / POINTER_MAP_ENTRY + 1, map;
+
+	if (number < 2)
+		return false;
+	map = (number - 2) / each * each + 2;
+	if (map == database_lock_page(h))
+		map++;
+	return map == number;
 }
 
 size_t varint_read(const uint8_t *p, const uint8_t *end, uint64_t *ret)

@@ -1,10 +1,11 @@
 /*
- * Reads SQLite's database file format: the header and the pages of b-trees. Bytes in, nothing of
- * SQLite's code, and nothing believed: every offset is checked against the page.
+ * Reads SQLite's database file format: the header, the pages of b-trees and of the freelist, and
+ * where pointer maps and the lock-byte page are. Bytes in, nothing of SQLite's code, and nothing
+ * believed: every offset is checked against the page.
  *
- * https://www.sqlite.org/fileformat2.html, sections 1.3 (header), 1.5 (b-tree pages) and 1.6
- * (overflow pages). Numbers are big-endian. Nothing here allocates or keeps anything; pages are
- * borrowed.
+ * https://www.sqlite.org/fileformat2.html, sections 1.3 (header), 1.4 (lock-byte page), 1.5
+ * (freelist), 1.6 (b-tree pages), 1.7 (overflow pages) and 1.8 (pointer maps). Numbers are
+ * big-endian. Nothing here allocates or keeps anything; pages are borrowed.
  */
 #ifndef FI_FORMAT_BTREE_H
 #define FI_FORMAT_BTREE_H
@@ -19,11 +20,22 @@ enum {
 	DATABASE_PAGE_SIZE_MAX = 65536,
 	BTREE_DEPTH_MAX = 20, /* BTCURSOR_MAX_DEPTH of btreeInt.h */
 	OVERFLOW_HEADER_SIZE = 4,
+	DATABASE_LOCK_BYTE = 0x40000000, /* the page with it holds nothing */
 };
 
 struct database_header {
 	uint32_t page_size;
 	uint32_t usable_size; /* bytes of a page that SQLite uses: the rest is reserved */
+	uint32_t free_trunk;  /* first page of the freelist; 0 = it is empty */
+	bool auto_vacuum;     /* ... or incremental vacuum: there are pointer maps */
+	uint32_t encoding; /* of texts: 2 and 3 are UTF-16, little and big-endian, 0 and 1 UTF-8 */
+};
+
+/* A page of the freelist that lists others. */
+struct free_trunk {
+	uint32_t next; /* 0 = none */
+	uint32_t leaf_count;
+	const uint8_t *leaves; /* borrowed: page numbers, 4 bytes each */
 };
 
 enum btree_kind {
@@ -66,6 +78,19 @@ static inline bool btree_is_leaf(const struct btree_page *p)
 
 /* Cell i of the page, in the order of keys. False: it leaves the page. */
 bool btree_cell_read(const struct btree_page *p, uint32_t i, struct btree_cell *ret);
+
+/* False: it counts more leaves than fit on the page. */
+bool free_trunk_read(const uint8_t *bytes, const struct database_header *header,
+		     struct free_trunk *ret);
+
+/* The page with the lock byte, which may lie behind the end. */
+static inline uint32_t database_lock_page(const struct database_header *h)
+{
+	return DATABASE_LOCK_BYTE / h->page_size + 1;
+}
+
+/* Would a page be a pointer map in a database that has them? */
+bool database_is_pointer_map(const struct database_header *h, uint32_t number);
 
 /* A variable-length integer of at most 9 bytes in [p, end). Returns its size, or 0 when it leaves
  * that. */

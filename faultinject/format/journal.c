@@ -143,10 +143,11 @@ bool journal_super_name(const uint8_t *bytes, size_t size, const uint8_t **ret_n
 
 const char *super_journal_next(const uint8_t *bytes, size_t size, size_t *at)
 {
-	const uint8_t *name = bytes + *at, *end;
+	const uint8_t *name, *end;
 
 	if (*at >= size)
 		return NULL;
+	name = bytes + *at;
 	end = memchr(name, 0, size - *at);
 	if (end == NULL)
 		return NULL;

@@ -162,6 +162,7 @@ uint64_t assembler_put(struct assembler *a, const struct call *c, struct op op)
 		return 0;
 	}
 	position = trace_append(a->t, &op);
+	assemble_statement_done(a, c, op.kind, position);
 	if (op.kind == OP_WRITE || op.kind == OP_TRUNCATE) {
 		assembler_state(a, op.inode)->changed = position;
 		assembler_state(a, op.inode)->unsynced = true;
@@ -444,6 +445,9 @@ static void on_call(struct assembler *a, const struct call *c, size_t index)
 	case CALL_MARK:
 		on_note(a, c);
 		break;
+	case CALL_STATEMENT:
+		assemble_statement(a, c);
+		break;
 	case CALL_TROUBLE:
 		on_trouble(a, c);
 		break;
@@ -491,6 +495,7 @@ static void assembler_release(struct assembler *a)
 	free(a->states);
 	free(a->held);
 	free(a->begun);
+	assemble_statements_release(a);
 	trace_image_free(a->image);
 	trace_free(a->t);
 }
@@ -574,6 +579,7 @@ int assemble(const struct call_list *calls, const struct assemble_options *o,
 	rc = best.rc;
 	if (rc == 0) {
 		connections_assign(best.t);
+		assemble_statements_assign(&best);
 		*ret_trace = best.t;
 		best.t = NULL;
 		*ret_report = best.report;

@@ -5,11 +5,13 @@
  *     assemble_base.c     what the files held before, and what they hold after
  *     assemble_names.c    open, rename, unlink, link
  *     assemble_content.c  write, truncate, allocate, sync
+ *     assemble_statements.c  the statements, and whose they are
  */
 #ifndef RECORD_ASSEMBLE_INTERNAL_H
 #define RECORD_ASSEMBLE_INTERNAL_H
 
 #include "faultinject/record/assemble.h"
+#include "faultinject/record/log.h"
 #include "faultinject/trace_image.h"
 #include "faultinject/record/map.h"
 
@@ -70,6 +72,16 @@ struct found_hole {
 	bool excused; /* ... while a write was under way */
 };
 
+/* Who ran a statement of the trace, and the first operations that may have come of it. */
+struct statement_origin {
+	uint32_t pid, tid;
+	uint64_t connection; /* as the call has it */
+	uint64_t change;     /* position of a change or a sync of a file; 0 = none */
+	uint64_t lock;	     /* of a lock */
+};
+
+struct waiting_statement;
+
 struct assembler {
 	const struct call_list *calls;
 	struct trace *t;
@@ -85,6 +97,9 @@ struct assembler {
 	size_t hole_count, hole_cap;
 	struct held_lock *held;
 	size_t held_count, held_cap;
+	struct statement_origin *origins; /* owned; beside the trace's statements */
+	size_t origin_cap;
+	struct waiting_statement *waiting; /* the last one of each thread */
 	struct assemble_report report;
 	int rc;
 	struct err err;
@@ -121,6 +136,15 @@ void assemble_sync_begin(struct assembler *a, const struct call *c, size_t index
 void assemble_dirsync_begin(struct assembler *a, const struct call *c, size_t index);
 void assemble_sync_end(struct assembler *a, const struct call *c);
 void assemble_sync_all_end(struct assembler *a, const struct call *c);
+
+void assemble_statement(struct assembler *a, const struct call *c);
+/* An operation of this kind, of the call's process and thread, was appended. */
+void assemble_statement_done(struct assembler *a, const struct call *c, enum op_kind kind,
+			     uint64_t position);
+/* Says whose the statements are, once the operations have their connections, and leaves out those
+ * of connections that did nothing to a recorded file. */
+void assemble_statements_assign(struct assembler *a);
+void assemble_statements_release(struct assembler *a);
 
 /* Adds the files that were there before to the trace, and binds them. */
 int assemble_base(struct assembler *a, struct err *err);

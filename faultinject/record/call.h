@@ -49,7 +49,9 @@ enum call_kind {
 	CALL_ACK,	   /* the program's own word: what was committed is kept. data = text */
 	CALL_MARK,	   /* a note. data = text */
 	CALL_TROUBLE,	   /* data = why something was missed */
-	CALL_KIND_MAX = CALL_TROUBLE,
+	CALL_STATEMENT, /* SQLite is about to run data = SQL; offset: of which connection, a number
+			 * that is its own in the process while it is open */
+	CALL_KIND_MAX = CALL_STATEMENT,
 };
 
 /* call.flags */

@@ -270,3 +270,33 @@ uint64_t reclog_append(struct reclog *l, const struct reclog_entry *e)
 
 	return reclog_append_pieces(l, e, &piece, e->data_size == 0 ? 0 : 1);
 }
+
+/* A loop that runs one statement a thousand times in a transaction would otherwise fill the log
+ * with it, at no moment that any crash could tell from the first. */
+static bool is_said(const struct reclog *l, const struct reclog_said *last, uint64_t connection,
+		    const char *sql, size_t size)
+{
+	const struct reclog_header *h = reclog_header(l);
+	const uint8_t *said = l->map + last->at + sizeof(struct reclog_record);
+
+	return last->at != 0 && last->connection == connection && last->size == size &&
+	       __atomic_load_n(&h->tail, __ATOMIC_RELAXED) ==
+		   last->at + round_up(sizeof(struct reclog_record) + size, 8) &&
+	       memcmp(said, sql, size) == 0;
+}
+
+void reclog_append_statement(struct reclog *l, struct reclog_said *last, uint32_t pid, uint32_t tid,
+			     uint64_t connection, const char *sql)
+{
+	struct reclog_entry e = {.head = {.type = RECLOG_STATEMENT,
+					  .moment = RECLOG_ONCE,
+					  .pid = pid,
+					  .tid = tid,
+					  .offset = connection},
+				 .data = sql,
+				 .data_size = strnlen(sql, RECLOG_SQL_MAX)};
+
+	if (is_said(l, last, connection, sql, e.data_size))
+		return;
+	*last = (struct reclog_said){reclog_append(l, &e), connection, e.data_size};
+}

@@ -58,6 +58,7 @@ enum {
 	RECLOG_DATABASES_MAX = 256, /* database files of one recording */
 	RECLOG_INODES_MAX = 8192,   /* files whose content is known; of more, the content is taken
 				     * by each process */
+	RECLOG_SQL_MAX = 4096,	    /* bytes of a statement */
 	RECLOG_START = 2 << 20,	    /* bytes; where the records begin */
 };
 #define RECLOG_SIZE_MAX ((uint64_t)64 << 30) /* bytes of address space and of the sparse file */
@@ -121,7 +122,11 @@ enum reclog_type {
 			 * bytes, of which those from offset on are new */
 	RECLOG_MARK,	/* the same for the file of marks */
 	RECLOG_TROUBLE, /* data = in words, why something was missed */
-	RECLOG_TYPE_MAX = RECLOG_TROUBLE,
+	RECLOG_STATEMENT, /* ONCE, before SQLite runs it: data = its SQL, at most RECLOG_SQL_MAX
+			   * bytes, without the values of parameters; offset = the connection's
+			   * address. One that is run again before anything else is recorded has
+			   * no record */
+	RECLOG_TYPE_MAX = RECLOG_STATEMENT,
 };
 
 /* reclog_record.flags */
@@ -246,6 +251,17 @@ uint64_t reclog_append(struct reclog *l, const struct reclog_entry *e);
 struct iovec;
 uint64_t reclog_append_pieces(struct reclog *l, const struct reclog_entry *e,
 			      const struct iovec *pieces, int piece_count);
+
+/* Where a thread's last RECLOG_STATEMENT is. Zero: there is none. */
+struct reclog_said {
+	uint64_t at, connection;
+	size_t size; /* of the SQL */
+};
+
+/* Appends a RECLOG_STATEMENT of this thread, unless the log ends with the same one. `last` is the
+ * thread's own. Leaves errno as it was. */
+void reclog_append_statement(struct reclog *l, struct reclog_said *last, uint32_t pid, uint32_t tid,
+			     uint64_t connection, const char *sql);
 
 enum reclog_claim {
 	RECLOG_KNOWN,	/* the content is in the log */

@@ -248,6 +248,8 @@ static enum call_kind kind_of(uint8_t type, bool end)
 		return CALL_OUTPUT;
 	case RECLOG_MARK:
 		return CALL_MARK;
+	case RECLOG_STATEMENT:
+		return CALL_STATEMENT;
 	default:
 		return CALL_TROUBLE;
 	}

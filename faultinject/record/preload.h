@@ -16,6 +16,7 @@
  *     preload_lock.c     fcntl
  *     preload_exec.c     exec, posix_spawn
  *     preload_socket.c   send
+ *     preload_statement.c  the statements that SQLite runs
  *
  * The rules of all of them. A function does what the C library's does, returns what it returns, and
  * leaves errno as that left it. Nothing is allocated, no lock is held, and raw system calls are
@@ -36,6 +37,7 @@
 
 #include "faultinject/record/log.h"
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -219,5 +221,18 @@ void file_digest(int fd, struct file *f, bool closing);
 void file_digest_all(void);
 /* The same for one file, if this process still has it open. */
 void file_digest_one(const struct stat *of);
+
+/* ---- preload_statement.c ---- */
+
+void statement_look(const void *caller);
+/* The program opens a file like this; `caller` is where open() returns to. If that is in an SQLite
+ * that can be asked, its connections are listened to from now on, the one that opens the file
+ * included. errno is kept. */
+static inline void statement_opening(int flags, const void *caller)
+{
+	/* As os_unix opens a database. */
+	if ((flags & O_ACCMODE) == O_RDWR && (flags & O_CLOEXEC) != 0)
+		statement_look(caller);
+}
 
 #endif

@@ -137,6 +137,7 @@ EXPORT int open(const char *path, int flags, ...)
 		mode = va_arg(ap, mode_t);
 		va_end(ap);
 	}
+	statement_opening(flags, __builtin_return_address(0));
 	before(&o, AT_FDCWD, path, flags);
 	fd = REAL(open)(path, flags, mode);
 	after(&o, fd);

@@ -602,6 +602,51 @@ def check_header(t, p):
         t.equal(sorted(lines[2:-1]), sorted(f'ack {c}' for c in 'abcd' * 200), 'no line is mixed')
 
 
+def check_statements(t, p):
+    """The statements of recorded connections stand before what comes of them; a program's own trace
+    takes the place of ours, and no other connection's."""
+    log = p.path('app.log')
+    code, _, err = p.run([PYTHON, '-c', textwrap.dedent('''
+        import sqlite3, sys
+        loader = sqlite3.connect(':memory:')
+        loader.enable_load_extension(True); loader.load_extension(sys.argv[1])
+        early = sqlite3.connect(':memory:'); early.execute('CREATE TABLE no_file(x)')
+        loader.execute('SELECT plugpull_record(?)', (sys.argv[2],))
+        a, b = (sqlite3.connect(n, isolation_level=None) for n in ('a.db', 'b.db'))
+        a.execute('CREATE TABLE t(x)'); b.execute('CREATE TABLE u(x)')
+        a.execute('INSERT INTO t VALUES (?)', ('secret',)); b.execute('INSERT INTO u VALUES (2)')
+        early.execute('CREATE TABLE nobody(x)')
+        memory = sqlite3.connect(':memory:'); memory.execute('CREATE TABLE nobody(x)')
+        said = []
+        a.set_trace_callback(said.append); a.execute('INSERT INTO t VALUES (3)')
+        assert said == ['INSERT INTO t VALUES (3)'], said
+        b.execute('INSERT INTO u VALUES (4)')
+        a.close(); b.close(); loader.execute('SELECT plugpull_stop()')
+        c = sqlite3.connect('c.db'); c.execute('CREATE TABLE not_recorded(x)')
+    '''), p.extension, log])
+    t.equal((code, err), (0, ''), 'the program runs')
+    code, out, err = p.run([t.plugpull, 'trace', 'show', log])
+    t.equal((code, err), (0, ''), 'trace show')
+    said, written = [], {}
+    for line in out.splitlines():
+        sql = re.search(r'^# process=1 connection=(\d+) .*sql="(.*)"$', line)
+        write = re.search(r'^\d+ write process=1 thread=1 connection=(\d+)', line)
+        if sql:
+            said.append((sql.group(2), sql.group(1)))
+        elif write and said:
+            written.setdefault(said[-1], set()).add(write.group(1))
+    t.equal([s for s, _ in said],
+            ['CREATE TABLE t(x)', 'CREATE TABLE u(x)', 'INSERT INTO t VALUES (?)',
+             'INSERT INTO u VALUES (2)', 'INSERT INTO u VALUES (4)'], 'the statements')
+    # The statement that our trace was taken away for comes behind that of the other connection.
+    t.equal(all({c} <= written[s, c] for s, c in said), True, 'each before its own writes')
+    t.equal(len({c for _, c in said}), 2, 'two connections')
+    with open(log, 'rb') as f:
+        tail = struct.unpack_from('<QIIQ', f.read(24))[3]
+        f.seek(START)
+        t.equal(b'nobody' in f.read(tail - START), False, 'what has no file is not in the log')
+
+
 def main():
     if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
@@ -612,7 +657,7 @@ def main():
     top = os.path.realpath(tempfile.mkdtemp(prefix='plugpull-extension-'))
     try:
         for section in (check_shell, check_python, check_processes, check_grades, check_unseen,
-                        check_functions, check_header):
+                        check_functions, check_statements, check_header):
             try:
                 section(t, Program(extension, os.path.join(top, section.__name__)))
             except (OSError, ValueError, KeyError, IndexError, subprocess.TimeoutExpired) as e:

@@ -147,12 +147,61 @@ static void test_image(void **state)
 	trace_free(t);
 }
 
+/* A copy with syncs has all that the trace has, in order, with its statements, and the syncs right
+ * before the operations that were named; a directory that had no name gets one. */
+static void test_with_syncs(void **state)
+{
+	uint64_t sync, *positions = NULL;
+	struct trace *t = make(&sync);
+	struct trace_statement statement = {.process = 1, .source = "x.sql:1", .sql = "COMMIT"};
+
+	(void)state;
+	trace_add_statement(t, &statement);
+	const struct trace_sync syncs[] = {{.before = 1, .directory = "/other"},
+					   {.before = 4, .inode = 1},
+					   {.before = 4, .directory = "/d"}};
+	struct trace *copy = trace_with_syncs(t, syncs, 3, &positions);
+	uint64_t last = 0, put_in = 0;
+
+	assert_int_equal(copy->op_count, t->op_count + 6);
+	assert_int_equal(copy->statement_count, 1);
+	assert_int_equal(copy->statements[0].position, copy->op_count);
+	for (uint64_t p = 1; p <= copy->op_count; p++) {
+		const struct op *now = trace_at(copy, p);
+		if (now->kind == OP_SYNC_END || now->kind == OP_DIRSYNC_END) {
+			const struct op *begin = trace_at(copy, now->offset);
+			assert_int_equal(begin->kind, now->kind - 1);
+			assert_int_equal(begin->inode, now->inode);
+			assert_int_equal(begin->name, now->name);
+		}
+		if (positions[p] == 0) {
+			put_in++;
+			continue;
+		}
+		assert_int_equal(positions[p], ++last);
+		assert_int_equal(now->kind, trace_at(t, last)->kind);
+	}
+	assert_int_equal(last, t->op_count);
+	assert_int_equal(put_in, 6);
+	assert_int_equal(trace_at(copy, 1)->kind, OP_DIRSYNC_BEGIN);
+	assert_string_equal(copy->names[trace_at(copy, 1)->name], "/other");
+	/* Operation 4 and what stands before it. */
+	assert_int_equal(positions[10], 4);
+	assert_int_equal(trace_at(copy, 6)->kind, OP_SYNC_BEGIN);
+	assert_int_equal(trace_at(copy, 6)->inode, 1);
+	assert_int_equal(trace_at(copy, 9)->kind, OP_DIRSYNC_END);
+	free(positions);
+	trace_free(copy);
+	trace_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_without_sync),
 	    cmocka_unit_test(test_nothing_left_out),
 	    cmocka_unit_test(test_image),
+	    cmocka_unit_test(test_with_syncs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
  * The trace as bytes and as a file: what is damaged is refused, what is torn is cut and says so,
- * and nothing that differs passes for whole. Rules T1 to T4 are those of trace_file.c.
+ * and nothing that differs passes for whole. Rules T1 to T4 are those of trace_bytes.c.
  *
  * trace_golden.txt holds, in hexadecimal, the bytes of the trace below as a script of its own
  * computed them from the tables in docs/trace.md: reader and writer cannot change together.

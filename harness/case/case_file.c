@@ -18,11 +18,13 @@
  *             the sectors of one read were decided together "representative": true
  *   finding   {"oracle": TEXT, "grade": a word or null, "message": TEXT}
  *   versions  {"plugpull": TEXT, "sqlite": TEXT}
+ *   scenario  as case_source_to_json() writes it; left out where there is none
  *
  * Rules:
  *   C1  A token is "pp1-" and 32 hex digits: the hash of the subject, the state, the finding's
- *       oracle and grade (as JSON) and of the trace without its producer. What says who found it,
- *       and in which words, is left out, so that the same finding has the same token everywhere.
+ *       oracle and grade (as JSON) and of the trace without its producer and its statements. What
+ *       says who found it, in which words, and what the trace came from is left out, so that the
+ *       same finding has the same token everywhere.
  *   C2  The format is judged before the checksum: a later format may have it elsewhere.
  *   C3  Nothing is allocated for a size that the input does not back, and JSON is counted before it
  *       is parsed, because a parser spends up to forty times what it reads.
@@ -36,7 +38,7 @@
 #include "faultinject/base/buf.h"
 #include "faultinject/base/hash.h"
 #include "harness/case/case_file_internal.h"
-#include "harness/case/result_json.h"
+#include "harness/case/json_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -61,6 +63,7 @@ void case_file_free(struct case_file *c)
 		return;
 	subject_free(c->subject);
 	trace_free(c->trace);
+	case_source_free(c->source);
 	free(c->state.answers);
 	free(c->finding.oracle);
 	free(c->finding.message);
@@ -82,27 +85,6 @@ static void set(json_t *object, const char *key, json_t *value)
 	int failed = json_object_set_new(object, key, not_null(value));
 
 	ASSERT(!failed);
-}
-
-/* Text for people: a byte that is not UTF-8 (a message is cut at a fixed size) becomes U+FFFD. */
-static json_t *text(const char *s)
-{
-	struct buf clean = {0};
-
-	while (s != NULL && *s != '\0') {
-		uint32_t cp;
-		size_t size = result_utf8_next(s, &cp);
-
-		if (cp == RESULT_UTF8_REPLACEMENT)
-			buf_append(&clean, "\xEF\xBF\xBD", 3);
-		else
-			buf_append(&clean, s, size);
-		s += size;
-	}
-	json_t *json = not_null(json_string(buf_str(&clean)));
-
-	buf_release(&clean);
-	return json;
 }
 
 static json_t *state_to_json(const struct case_state *state)
@@ -144,15 +126,17 @@ static void put_json(const struct case_file *c, bool identity, struct buf *out)
 	json_t *finding = not_null(json_object());
 	const char *grade = grade_text(c->finding.grade);
 
-	set(finding, "oracle", text(c->finding.oracle));
+	set(finding, "oracle", json_text_clean(c->finding.oracle));
 	set(finding, "grade", grade == NULL ? json_null() : json_string(grade));
 	if (!identity) {
 		json_t *versions = not_null(json_object());
 
-		set(finding, "message", text(c->finding.message));
-		set(versions, "plugpull", text(c->plugpull_version));
-		set(versions, "sqlite", text(c->sqlite_version));
+		set(finding, "message", json_text_clean(c->finding.message));
+		set(versions, "plugpull", json_text_clean(c->plugpull_version));
+		set(versions, "sqlite", json_text_clean(c->sqlite_version));
 		set(root, "versions", versions);
+		if (c->source != NULL)
+			set(root, "scenario", case_source_to_json(c->source));
 	}
 	set(root, "subject", subject_to_json(c->subject));
 	set(root, "state", state_to_json(&c->state));
@@ -173,6 +157,7 @@ void case_file_token(const struct case_file *c, char ret_token[CASE_TOKEN_SIZE])
 	struct buf bytes = {0};
 
 	anonymous.producer = nobody;
+	anonymous.statement_count = 0;
 	put_json(c, true, &bytes);
 	trace_encode(&anonymous, &bytes);
 
@@ -427,7 +412,8 @@ static int read_json(const char *data, size_t size, struct case_file *c, struct 
 	root = json_loadb(data, size, JSON_REJECT_DUPLICATES, &why);
 	if (root == NULL)
 		return err_set(err, ERR_INPUT, "its JSON is malformed at byte %d", why.position);
-	rc = need_keys(root, 4, err);
+	const json_t *source = json_object_get(root, "scenario");
+	rc = need_keys(root, 4u + (source != NULL), err);
 	if (rc == 0)
 		rc = subject_from_json(json_object_get(root, "subject"), &c->subject, err);
 	if (rc == 0 && (rc = read_state(json_object_get(root, "state"), &c->state, err)) != 0)
@@ -436,6 +422,8 @@ static int read_json(const char *data, size_t size, struct case_file *c, struct 
 		(void)err_context(err, "finding");
 	if (rc == 0 && (rc = read_versions(json_object_get(root, "versions"), c, err)) != 0)
 		(void)err_context(err, "versions");
+	if (rc == 0 && source != NULL)
+		rc = case_source_from_json(source, &c->source, err);
 	json_decref(root);
 	return rc;
 }

@@ -11,6 +11,7 @@
 
 #include "faultinject/base/err.h"
 #include "faultinject/trace.h"
+#include "harness/case/case_source.h"
 #include "harness/case/subject.h"
 #include "harness/judge/verdict.h"
 
@@ -19,6 +20,9 @@ enum {
 	CASE_TOKEN_SIZE = 128, /* with the final NUL; tokens have at most 120 characters */
 	CASE_ANSWERS_MAX = 1 << 20,
 };
+
+/* Where case files go, and are looked up by token, when nobody says otherwise. */
+#define CASES_DIRECTORY ".plugpull/cases"
 
 struct case_state {
 	uint64_t position; /* of the disk */
@@ -42,8 +46,9 @@ struct case_finding {
 };
 
 struct case_file {
-	struct subject *subject; /* owned */
-	struct trace *trace;	 /* owned */
+	struct subject *subject;    /* owned */
+	struct trace *trace;	    /* owned */
+	struct case_source *source; /* owned; NULL: the trace came from no scenario */
 	struct case_state state;
 	struct case_finding finding;
 	char *plugpull_version, *sqlite_version; /* that found it */
@@ -55,12 +60,14 @@ void case_file_free(struct case_file *c); /* accepts NULL */
 void case_file_token(const struct case_file *c, char ret_token[CASE_TOKEN_SIZE]);
 
 /* Writes `directory`/TOKEN.ppcase (mode 0600, another name and rename), creating the directory and
- * its parents. A whole case of that token that is already there is kept; anything else is replaced.
+ * its parents. A file that holds just that already is left alone; anything else is replaced, also
+ * the same case with other words or another source beside it.
  * ERR_LIMIT: the case is larger than a reader accepts. */
 int case_file_save(const struct case_file *c, const char *directory, struct err *err);
 
-/* Reads a case from a path, or by token below `directory` (".plugpull/cases"). ERR_INPUT: neither a
- * token nor a file, a format this version cannot read, damage. */
+/* Reads a case from a path, or by token below `directory` (".plugpull/cases"); a name TOKEN.ppcase
+ * that is no file here is looked for there, too. ERR_INPUT: neither a token nor a file, a format
+ * this version cannot read, damage. */
 int case_file_load(const char *token_or_path, const char *directory, struct case_file **ret_case,
 		   struct err *err);
 /* The same from memory, for fuzzing. */

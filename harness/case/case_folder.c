@@ -76,13 +76,30 @@ static int load_fd(int fd, const char *path, struct case_file **ret_case, struct
 	return rc;
 }
 
-static bool is_token(const char *s)
+static const char suffix[] = ".ppcase";
+
+/* Is it a token with `end` behind it? */
+static bool is_token_then(const char *s, const char *end)
 {
 	size_t prefix = strlen(CASE_TOKEN_PREFIX);
 
 	return strncmp(s, CASE_TOKEN_PREFIX, prefix) == 0 &&
 	       strspn(s + prefix, "0123456789abcdef") == TOKEN_DIGITS &&
-	       s[prefix + TOKEN_DIGITS] == '\0';
+	       strcmp(s + prefix + TOKEN_DIGITS, end) == 0;
+}
+
+/* Where nothing is at `path`: what somebody may have meant. */
+static int no_such(const char *path, struct err *err)
+{
+	char *named = xasprintf("%s%s", path, suffix);
+	bool there = access(named, F_OK) == 0;
+	int rc = err_set(err, ERR_INPUT,
+			 "'%s': no such file%s%s%s, and no token (%s and %d digits, 0-9 and a-f)",
+			 path, there ? " (there is '" : "", there ? named : "", there ? "')" : "",
+			 CASE_TOKEN_PREFIX, TOKEN_DIGITS);
+
+	free(named);
+	return rc;
 }
 
 /* A file that holds another case than its name says would be replayed as what it is not. */
@@ -104,31 +121,50 @@ static int load_token(int fd, const char *path, const char *token, struct case_f
 	return 0;
 }
 
-int case_file_load(const char *token_or_path, const char *directory, struct case_file **ret_case,
-		   struct err *err)
+static int load_path(const char *path, const char *token, struct case_file **ret_case,
+		     struct err *err)
 {
-	bool token = is_token(token_or_path);
-	char *path =
-	    token ? xasprintf("%s/%s.ppcase", directory, token_or_path) : xstrdup(token_or_path);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int rc;
 
-	if (fd >= 0)
-		rc = token ? load_token(fd, path, token_or_path, ret_case, err)
+	if (fd < 0)
+		return io_error(err, path, "cannot open");
+	rc = token != NULL ? load_token(fd, path, token, ret_case, err)
 			   : load_fd(fd, path, ret_case, err);
-	else if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG)
-		rc = io_error(err, path, "cannot open");
-	else if (token)
-		rc = err_set(err, ERR_INPUT,
-			     "no case %s below %s; a report has it as "
-			     "DIR/cases/%s.ppcase",
-			     token_or_path, directory, token_or_path);
+	close(fd);
+	return rc;
+}
+
+/* Is it there, as far as one can see? */
+static bool is_there(const char *path)
+{
+	return access(path, F_OK) == 0 ||
+	       (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG);
+}
+
+int case_file_load(const char *token_or_path, const char *directory, struct case_file **ret_case,
+		   struct err *err)
+{
+	bool token = is_token_then(token_or_path, "");
+	bool named = is_token_then(token_or_path, suffix) && !is_there(token_or_path);
+
+	if (!token && !named)
+		return is_there(token_or_path) ? load_path(token_or_path, NULL, ret_case, err)
+					       : no_such(token_or_path, err);
+	char *name =
+	    xasprintf("%.*s", (int)(strlen(CASE_TOKEN_PREFIX) + TOKEN_DIGITS), token_or_path);
+	char *path = xasprintf("%s/%s%s", directory, name, suffix);
+	int rc;
+
+	if (is_there(path))
+		rc = load_path(path, name, ret_case, err);
 	else
-		rc = err_set(err, ERR_INPUT, "'%s' is neither a token nor a case file",
-			     token_or_path);
-	if (fd >= 0)
-		close(fd);
+		rc = err_set(err, ERR_INPUT,
+			     "%sno case %s below %s; a report has it as "
+			     "DIR/cases/%s%s",
+			     named ? "no such file, and " : "", name, directory, name, suffix);
 	free(path);
+	free(name);
 	return rc;
 }
 
@@ -182,16 +218,17 @@ static int check_readable(const struct buf *bytes, struct err *err)
 	return 0;
 }
 
-/* Is there a whole case of this token? A damaged one is replaced. */
-static bool is_saved(const char *path, const char *token)
+/* Does the file hold just these bytes? */
+static bool is_saved(const char *path, const struct buf *bytes)
 {
-	struct case_file *c = NULL;
+	struct buf there = {0};
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	bool saved = fd >= 0 && load_token(fd, path, token, &c, NULL) == 0;
+	bool saved = fd >= 0 && read_all(fd, &there, NULL) == 0 && there.size == bytes->size &&
+		     memcmp(there.data, bytes->data, bytes->size) == 0;
 
 	if (fd >= 0)
 		close(fd);
-	case_file_free(c);
+	buf_release(&there);
 	return saved;
 }
 
@@ -236,14 +273,11 @@ int case_file_save(const struct case_file *c, const char *directory, struct err 
 
 	case_file_token(c, token);
 	path = xasprintf("%s/%s.ppcase", directory, token);
-	if (is_saved(path, token)) {
-		rc = 0;
-		goto out;
-	}
 	case_file_encode(c, &bytes);
 	rc = check_readable(&bytes, err);
-	if (rc == 0)
-		rc = make_folders(directory, made, err);
+	if (rc != 0 || is_saved(path, &bytes))
+		goto out;
+	rc = make_folders(directory, made, err);
 	if (rc == 0)
 		rc = write_new(path, &bytes, err);
 	if (rc != 0)

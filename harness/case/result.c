@@ -34,6 +34,16 @@ void result_init(struct result *r, const char *command, uint64_t seed)
 	r->seed = seed;
 }
 
+static void waiver_free(struct result_waiver *w)
+{
+	if (w == NULL)
+		return;
+	free(w->allowed);
+	free(w->until);
+	free(w->reason);
+	free(w);
+}
+
 static void case_result_release(struct case_result *c)
 {
 	for (size_t i = 0; i < c->not_applicable_count; i++) {
@@ -44,6 +54,8 @@ static void case_result_release(struct case_result *c)
 		free(c->violations[i].oracle);
 		free(c->violations[i].message);
 		free(c->violations[i].token);
+		story_free(c->violations[i].story);
+		waiver_free(c->violations[i].waived);
 	}
 	for (size_t i = 0; i < c->note_count; i++)
 		free(c->notes[i]);
@@ -62,6 +74,7 @@ static void case_result_release(struct case_result *c)
 	free(c->notes);
 	free(c->id);
 	free(c->scenario);
+	free(c->file);
 	free(c->title);
 	free(c->model);
 	free(c->reason);
@@ -76,6 +89,8 @@ void result_release(struct result *r)
 	for (size_t i = 0; i < r->case_count; i++)
 		case_result_release(&r->cases[i]);
 	free(r->cases);
+	free(r->again);
+	free(r->again_program);
 	free(r->sqlite_version);
 	free(r->sqlite_source_id);
 	memset(r, 0, sizeof *r);
@@ -111,6 +126,24 @@ void case_result_violation(struct case_result *c, const char *oracle, enum grade
 	    .message = copy_or_null(message),
 	    .token = copy_or_null(token),
 	};
+}
+
+void result_violation_waive(struct result_violation *v, const char *allowed, const char *until,
+			    const char *reason, uint64_t line)
+{
+	ASSERT(v->waived == NULL);
+	v->waived = xmalloc(sizeof *v->waived);
+	*v->waived =
+	    (struct result_waiver){xstrdup(allowed), xstrdup(until), xstrdup(reason), line};
+}
+
+size_t case_result_waived(const struct case_result *c)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < c->violation_count; i++)
+		count += c->violations[i].waived != NULL;
+	return count;
 }
 
 void case_result_not_applicable(struct case_result *c, const char *oracle, const char *reason)

@@ -5,6 +5,7 @@
 #ifndef CASE_RESULT_H
 #define CASE_RESULT_H
 
+#include "harness/case/story.h"
 #include "harness/judge/verdict.h"
 #include "harness/scenario/scenario.h"
 
@@ -27,11 +28,19 @@ enum case_verdict {
 
 const char *case_verdict_text(enum case_verdict verdict);
 
+/* What a line of plugpull.waivers says of a violation (waivers.h). */
+struct result_waiver {
+	char *allowed, *until, *reason;
+	uint64_t line;
+};
+
 struct result_violation {
 	char *oracle;
 	enum grade grade; /* GRADE_NONE is null */
 	char *message;
 	char *token;
+	struct story *story;	      /* owned; NULL: it was not built */
+	struct result_waiver *waived; /* owned; NULL: it counts */
 };
 
 struct result_not_applicable {
@@ -74,6 +83,7 @@ struct result_score {
 struct case_result {
 	char *id;
 	char *scenario; /* path of the file, as in the id */
+	char *file;	/* the scenario's path from the current folder; NULL: there is none */
 	char *title;	/* @scenario text, for people */
 	char *model;	/* NULL is null (kill) */
 	struct kv_list config;
@@ -113,6 +123,10 @@ struct case_result {
 
 struct result {
 	const char *command; /* static */
+	/* The command line that makes this result again, and the program behind it (" -- CMD...",
+	 * or
+	 * ""); for pages, and not in the JSON. NULL: not known. */
+	char *again, *again_program;
 	uint64_t seed;
 	char *sqlite_version, *sqlite_source_id;
 	struct case_result *cases; /* owned */
@@ -131,6 +145,10 @@ void result_release(struct result *r);
 struct case_result *result_add(struct result *r);
 void case_result_violation(struct case_result *c, const char *oracle, enum grade grade,
 			   const char *message, const char *token);
+/* The violation counts no more; texts are copied. It has none yet. */
+void result_violation_waive(struct result_violation *v, const char *allowed, const char *until,
+			    const char *reason, uint64_t line);
+size_t case_result_waived(const struct case_result *c); /* how many violations are */
 void case_result_not_applicable(struct case_result *c, const char *oracle, const char *reason);
 void case_result_lint(struct case_result *c, const char *rule, const char *message, uint64_t count);
 /* `name` and `found` (may be NULL) are copied. */

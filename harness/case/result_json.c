@@ -128,6 +128,17 @@ static json_t *config(const struct kv_list *list)
 	return object;
 }
 
+static json_t *waiver(const struct result_waiver *w)
+{
+	json_t *object = not_null(json_object());
+
+	set(object, "allowed", text(w->allowed));
+	set(object, "until", text(w->until));
+	set(object, "reason", text(w->reason));
+	set(object, "line", json_integer((json_int_t)w->line));
+	return object;
+}
+
 static json_t *violations(const struct case_result *c)
 {
 	json_t *array = not_null(json_array());
@@ -139,6 +150,8 @@ static json_t *violations(const struct case_result *c)
 		set(v, "grade", grade(c->violations[i].grade));
 		set(v, "message", text(c->violations[i].message));
 		set(v, "token", text(c->violations[i].token));
+		if (c->violations[i].waived != NULL)
+			set(v, "waived", waiver(c->violations[i].waived));
 		append(array, v);
 	}
 	return array;

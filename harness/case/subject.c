@@ -29,6 +29,7 @@
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
 #include "faultinject/trace.h"
+#include "harness/case/json_text.h"
 #include "harness/drive/plant.h"
 #include "harness/judge/observation.h"
 
@@ -270,24 +271,6 @@ static void set(json_t *object, const char *key, json_t *value)
 	ASSERT(!failed);
 }
 
-static json_t *string_to_json(const char *s)
-{
-	if (s == NULL)
-		s = "";
-	json_t *plain = json_string(s); /* NULL for what is not UTF-8 */
-
-	if (plain != NULL)
-		return plain;
-	struct buf hex = {0};
-	json_t *object = not_null(json_object());
-
-	for (; *s != '\0'; s++)
-		buf_printf(&hex, "%02x", (unsigned char)*s);
-	set(object, "bytes", json_string(buf_str(&hex)));
-	buf_release(&hex);
-	return object;
-}
-
 static json_t *member_to_json(const char *item, const struct member *m)
 {
 	int line;
@@ -295,7 +278,7 @@ static json_t *member_to_json(const char *item, const struct member *m)
 
 	switch (m->type) {
 	case MEMBER_STRING:
-		return string_to_json(pointer_get(item, m->offset));
+		return json_text_write(pointer_get(item, m->offset));
 	case MEMBER_LINE:
 		memcpy(&line, item + m->offset, sizeof line);
 		return json_integer(line);
@@ -325,7 +308,7 @@ json_t *subject_to_json(const struct subject *s)
 	char seed[32];
 
 	for (size_t i = 0; i < STRINGS; i++)
-		set(object, strings[i].key, string_to_json(pointer_get(s, strings[i].offset)));
+		set(object, strings[i].key, json_text_write(pointer_get(s, strings[i].offset)));
 	for (size_t i = 0; i < LISTS; i++) {
 		json_t *array = not_null(json_array());
 		size_t count = list_count(s, &lists[i]);
@@ -347,9 +330,9 @@ json_t *subject_to_json(const struct subject *s)
 	if (s->unsynced_recovery)
 		set(object, "unsynced_recovery", json_true());
 	if (s->defect != NULL)
-		set(object, "defect", string_to_json(s->defect));
+		set(object, "defect", json_text_write(s->defect));
 	if (s->check != NULL)
-		set(object, "check", string_to_json(s->check));
+		set(object, "check", json_text_write(s->check));
 	(void)snprintf(seed, sizeof seed, "%" PRIu64, s->seed);
 	set(object, "seed", json_string(seed));
 	return object;
@@ -357,59 +340,11 @@ json_t *subject_to_json(const struct subject *s)
 
 /* ---- reading */
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The bytes of {"bytes": "<hex>"}, or NULL: no zero byte, and not what a plain string can say. */
-static char *bytes_from_json(const json_t *json)
-{
-	const char *hex = json_string_value(json_object_get(json, "bytes"));
-
-	if (hex == NULL || json_object_size(json) != 1 || strlen(hex) % 2 != 0)
-		return NULL;
-	size_t size = strlen(hex) / 2;
-	char *bytes = xmalloc(size + 1);
-
-	bytes[size] = '\0';
-	for (size_t i = 0; i < size; i++) {
-		int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
-
-		if (high < 0 || low < 0 || (high | low) == 0) {
-			free(bytes);
-			return NULL;
-		}
-		bytes[i] = (char)(high << 4 | low);
-	}
-	json_t *plain = json_string(bytes);
-
-	if (plain != NULL) {
-		json_decref(plain);
-		free(bytes);
-		return NULL;
-	}
-	return bytes;
-}
-
-static int string_from_json(const json_t *json, char **ret_string, struct err *err)
-{
-	char *string =
-	    json_is_string(json) ? xstrdup(json_string_value(json)) : bytes_from_json(json);
-
-	if (string == NULL)
-		return err_set(err, ERR_INPUT, "a string is expected");
-	*ret_string = string;
-	return 0;
-}
-
 static int member_from_json(const json_t *json, char *item, const struct member *m, struct err *err)
 {
 	if (m->type == MEMBER_STRING) {
 		char *string = NULL;
-		int rc = string_from_json(json, &string, err);
+		int rc = json_text_read(json, &string, err);
 
 		if (rc == 0)
 			pointer_set(item, m->offset, string);
@@ -526,7 +461,7 @@ static int strings_from_json(const json_t *json, struct subject *s, struct err *
 {
 	for (size_t i = 0; i < STRINGS; i++) {
 		char *string = NULL;
-		int rc = string_from_json(json_object_get(json, strings[i].key), &string, err);
+		int rc = json_text_read(json_object_get(json, strings[i].key), &string, err);
 
 		if (rc != 0) {
 			(void)err_context(err, "'%s'", strings[i].key);
@@ -575,14 +510,14 @@ int subject_from_json(const json_t *json, struct subject **ret_subject, struct e
 	s->model_defined = defined != NULL;
 	s->unsynced_recovery = unsynced != NULL;
 	if (defect != NULL) {
-		rc = string_from_json(defect, &s->defect, err);
+		rc = json_text_read(defect, &s->defect, err);
 		if (rc == 0 && !plant_in_run(s->defect))
 			rc = err_set(err, ERR_INPUT, "'defect': no such defect");
 		if (rc != 0)
 			goto out;
 	}
 	if (check != NULL) {
-		rc = string_from_json(check, &s->check, err);
+		rc = json_text_read(check, &s->check, err);
 		if (rc == 0 && s->check[0] == '\0')
 			rc = err_set(err, ERR_INPUT, "it is empty");
 		if (rc != 0) {

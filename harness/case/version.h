@@ -5,5 +5,7 @@
 #define CASE_VERSION_H
 
 #define PLUGPULL_VERSION "0.1.0"
+/* Of the version, for the manual. */
+#define PLUGPULL_DATE "November 21, 2026"
 
 #endif

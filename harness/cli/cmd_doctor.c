@@ -122,6 +122,23 @@ static bool check_strace(void)
 		      good ? "installed" : "statically linked programs cannot be recorded");
 }
 
+/* Looked for as execvp() will (under_gdb.c). Nothing but `replay --gdb` needs it. */
+static bool check_gdb(void)
+{
+	const char *path = getenv("PATH");
+	char *folders = xstrdup(path == NULL ? "/bin:/usr/bin" : path), *next = folders;
+	bool good = false;
+
+	for (const char *folder; !good && (folder = strsep(&next, ":")) != NULL;) {
+		char *program = xasprintf("%s/gdb", folder[0] == '\0' ? "." : folder);
+
+		good = access(program, X_OK) == 0;
+		free(program);
+	}
+	free(folders);
+	return report(good, "gdb", good ? "installed" : "`replay --gdb` does not work");
+}
+
 int cmd_doctor(const struct options *options)
 {
 	bool good = true;
@@ -135,6 +152,7 @@ int cmd_doctor(const struct options *options)
 	good &= check_faketime();
 	good &= check_recorder();
 	good &= check_strace();
+	good &= check_gdb();
 	puts(good ? "this machine can run everything" : "not everything can run here");
 	return good ? 0 : 1;
 }

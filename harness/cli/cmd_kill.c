@@ -138,6 +138,7 @@ static void describe(struct case_result *c, const struct loaded *l, const struct
 {
 	c->id = xstrdup(spec->id);
 	c->scenario = xstrdup(l->name);
+	c->file = loaded_file(l);
 	c->title = xstrdup(l->scenario->title);
 	for (size_t i = 0; i < spec->config.count; i++)
 		kv_set(&c->config, spec->config.items[i].key, spec->config.items[i].value);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void list_models(void)
 {
@@ -47,7 +48,9 @@ static void list_defects(void)
 
 static int list_scenarios(const struct options *options)
 {
-	static const char *const standard[] = {"scenarios"};
+	/* What `init` writes, in a project that has no scenarios/. */
+	bool project = access("scenarios", F_OK) != 0 && access("durability", F_OK) == 0;
+	const char *const standard[] = {project ? "durability" : "scenarios"};
 	const char *const *paths =
 	    options->arg_count > 1 ? options->args + 1 : (const char *const *)standard;
 	size_t path_count = options->arg_count > 1 ? options->arg_count - 1 : 1, count;

@@ -8,33 +8,18 @@
 #include "faultinject/vfs.h"
 #include "harness/case/case_file.h"
 #include "harness/case/version.h"
+#include "harness/cli/trusted.h"
+#include "harness/cli/under_gdb.h"
 #include "harness/drive/check_gate.h"
 #include "harness/drive/gate.h"
+#include "harness/drive/materialize.h"
+#include "harness/drive/own_check.h"
 #include "reports/terminal.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A case file can name extensions to load and a command of --check, that is, code to run. One that
- * was made here may; a stranger's may not. */
-static int check_loads(const char *argument, const struct case_file *c, struct err *err)
-{
-	if (strncmp(argument, "pp1-", 4) == 0)
-		return 0;
-	if (c->subject->check != NULL && check_is_oracle(c->finding.oracle))
-		return err_set(err, ERR_INPUT,
-			       "%s: the case runs the command '%s'; if you trust it, put the file "
-			       "below %s and replay it by its token",
-			       argument, c->subject->check, CASES_DIRECTORY);
-	if (c->subject->load_count == 0)
-		return 0;
-	return err_set(err, ERR_INPUT,
-		       "%s: the case loads the extension '%s' into this process; if you trust it, "
-		       "put the file below %s and replay it by its token",
-		       argument, c->subject->loads[0], CASES_DIRECTORY);
-}
 
 static void warn_versions(const struct case_file *c)
 {
@@ -64,7 +49,7 @@ static void print_op(const struct case_file *c, uint64_t position)
 /* The crash in words, from the operation that it precedes. */
 static void print_crash(const struct options *o, const struct case_file *c)
 {
-	if (o->json != NULL && strcmp(o->json, "-") == 0)
+	if (cli_json_on_stdout(o))
 		return;
 	if (o->quiet)
 		return;
@@ -118,52 +103,76 @@ static void keep_decision(void *ctx, const char *question, uint32_t answer, uint
 
 static void print_decisions(const struct options *o, const struct case_file *c, struct decisions *d)
 {
-	if (o->quiet || (o->json != NULL && strcmp(o->json, "-") == 0) || d->text.size == 0)
+	if (o->quiet || cli_json_on_stdout(o) || d->text.size == 0)
 		return;
 	printf("what the disk kept, as %s asked for it:\n%s",
 	       check_is_oracle(c->finding.oracle) ? "the reader of all files" : "recovery",
 	       buf_str(&d->text));
 }
 
-int cmd_replay(const struct options *options)
+/* What was found, as messages of one line; owned by the caller. */
+static char *found_text(const struct verdict *verdicts, size_t count)
 {
-	struct err err = ERR_INIT;
-	struct case_file *c = NULL;
-	struct result result;
+	struct buf b;
+
+	buf_init(&b);
+	for (size_t i = 0; i < count; i++)
+		buf_printf(&b, "%s%s: %s", i == 0 ? "" : "; ", verdicts[i].oracle,
+			   verdicts[i].message);
+	if (count == 0)
+		buf_printf(&b, "nothing is wrong with this state");
+	char *text = xstrdup(buf_str(&b));
+	buf_release(&b);
+	return text;
+}
+
+/* What running the state again came to. */
+struct replayed {
 	struct verdict verdicts[16];
-	size_t count = 0;
-	enum grade grade = GRADE_NONE;
-	uint64_t lost = 0, commits = 0;
-	char token[CASE_TOKEN_SIZE];
-	uint64_t begin = gate_now_ns();
+	size_t count;
+	enum grade grade;
+	uint64_t lost, commits;
+	bool again;	   /* the finding of the case is there again */
+	size_t same_index; /* ... as this verdict */
+};
 
-	struct decisions decisions = {0};
-	struct gate_replay replay = {
-	    .show_data = options->show_data, .tell = keep_decision, .ctx = &decisions};
-	int rc = case_file_load(options->args[0], CASES_DIRECTORY, &c, &err);
-	if (rc == 0)
-		rc = check_loads(options->args[0], c, &err);
-	if (rc == 0)
-		rc = fi_vfs_register(&err);
-	if (rc == 0) {
-		warn_versions(c);
-		rc = gate_replay(c, &replay, verdicts, 16, &count, &grade, &lost, &commits, &err);
-	}
-	if (rc != 0) {
-		buf_release(&decisions.text);
-		case_file_free(c);
-		return cli_fail(&err);
-	}
-	print_crash(options, c);
-	print_decisions(options, c, &decisions);
-	buf_release(&decisions.text);
+static int run_state(const struct options *options, const struct case_file *c,
+		     struct decisions *decisions, struct replayed *ret, struct err *err)
+{
+	struct disk_calls calls = {0};
+	struct gate_replay replay = {.show_data = options->show_data,
+				     .tell = keep_decision,
+				     .ctx = decisions,
+				     .calls = options->materialize == NULL ? NULL : &calls,
+				     .in_process = options->gdb};
 
-	result_init(&result, "replay", c->subject->seed);
-	result.sqlite_version = xstrdup(sqlite3_libversion());
-	result.sqlite_source_id = xstrdup(sqlite3_sourceid());
-	result.timing = options->timing;
-	case_file_token(c, token);
-	struct case_result *r = result_add(&result);
+	buf_init(&calls.bytes);
+	ret->grade = GRADE_NONE;
+	int rc =
+	    gate_replay(c, &replay, ret->verdicts, sizeof ret->verdicts / sizeof ret->verdicts[0],
+			&ret->count, &ret->grade, &ret->lost, &ret->commits, err);
+	for (size_t i = 0; rc == 0 && i < ret->count; i++) {
+		if (strcmp(ret->verdicts[i].oracle, c->finding.oracle) != 0 ||
+		    ret->verdicts[i].grade != c->finding.grade)
+			continue;
+		ret->again = true;
+		ret->same_index = i;
+	}
+	if (rc == 0 && options->materialize != NULL) {
+		char *found = found_text(ret->verdicts, ret->count);
+		struct materialize m = {
+		    .c = c, .calls = &calls, .again = ret->again, .found = found};
+
+		rc = materialize(&m, options->materialize, err);
+		free(found);
+	}
+	buf_release(&calls.bytes);
+	return rc;
+}
+
+static void fill_case(const struct case_file *c, const struct replayed *found,
+		      struct case_result *r)
+{
 	r->id = xstrdup(c->subject->id);
 	r->scenario = xstrdup(c->subject->id);
 	r->scenario[strcspn(r->scenario, "@")] = '\0';
@@ -172,33 +181,90 @@ int cmd_replay(const struct options *options)
 	for (size_t i = 0; i < c->subject->pragmas.count; i++)
 		kv_set(&r->config, c->subject->pragmas.items[i].key,
 		       c->subject->pragmas.items[i].value);
-	r->grade = grade;
+	r->grade = found->grade;
 	r->crash_points = 1;
 	r->recoveries = 1;
 	r->states = xstrdup("1");
-	r->lost_acked_max = lost;
-	r->commits = commits;
+	r->lost_acked_max = found->lost;
+	r->commits = found->commits;
 	r->exhaustive = true; /* of the one state that was asked for */
-	r->seconds = (double)(gate_now_ns() - begin) / 1e9;
-	bool again = false;
-	size_t same_index = 0;
-	for (size_t i = 0; i < count; i++) {
-		bool same = strcmp(verdicts[i].oracle, c->finding.oracle) == 0 &&
-			    verdicts[i].grade == c->finding.grade;
-		again = again || same;
-		case_result_violation(r, verdicts[i].oracle, verdicts[i].grade, verdicts[i].message,
-				      NULL);
-		same_index = same ? i : same_index;
-	}
-	r->verdict = again ? CASE_VIOLATED : CASE_HELD;
-	if (!again)
+	for (size_t i = 0; i < found->count; i++)
+		case_result_violation(r, found->verdicts[i].oracle, found->verdicts[i].grade,
+				      found->verdicts[i].message, NULL);
+	r->verdict = found->again ? CASE_VIOLATED : CASE_HELD;
+	if (!found->again && own_check_is_oracle(c->finding.oracle)) {
+		char token[CASE_TOKEN_SIZE];
+
+		case_file_token(c, token);
+		r->verdict = CASE_INCONCLUSIVE;
+		r->reason = xasprintf("only the test that found it can ask its check again: run "
+				      "it with PLUGPULL_TOKEN=%s",
+				      token);
+	} else if (!found->again) {
 		r->reason = xasprintf("the finding of oracle %s is gone", c->finding.oracle);
+	}
+}
+
+static int report(const struct options *options, const struct case_file *c,
+		  const struct replayed *found, uint64_t begin_ns)
+{
+	struct result result;
+
+	result_init(&result, "replay", c->subject->seed);
+	result.sqlite_version = xstrdup(sqlite3_libversion());
+	result.sqlite_source_id = xstrdup(sqlite3_sourceid());
+	result.timing = options->timing;
+	struct case_result *r = result_add(&result);
+	fill_case(c, found, r);
+	r->seconds = (double)(gate_now_ns() - begin_ns) / 1e9;
 	cli_print_case(options, r);
 	/* The terminal has just been told how to replay; JSON has not. */
-	if (again)
-		r->violations[same_index].token = xstrdup(token);
+	if (found->again) {
+		char token[CASE_TOKEN_SIZE];
+
+		case_file_token(c, token);
+		r->violations[found->same_index].token = xstrdup(token);
+	}
 	int code = cli_finish(options, &result, NULL);
 	result_release(&result);
+	return code;
+}
+
+int cmd_replay(const struct options *options)
+{
+	struct err err = ERR_INIT;
+	struct case_file *c = NULL;
+	struct replayed found = {0};
+	struct decisions decisions = {0};
+	uint64_t begin = gate_now_ns();
+	int code;
+
+	int rc = options->materialize == NULL ? 0 : materialize_check(options->materialize, &err);
+	if (rc == 0)
+		rc = case_file_load(options->args[0], CASES_DIRECTORY, &c, &err);
+	if (rc == 0)
+		rc = cli_trust_case(options->args[0], c, &err);
+	if (rc == 0 && options->gdb && !under_gdb())
+		rc = under_gdb_start(c, &err);
+	if (rc == 0)
+		rc = fi_vfs_register(&err);
+	if (rc == 0) {
+		warn_versions(c);
+		if (options->gdb)
+			under_gdb_record(c);
+		rc = run_state(options, c, &decisions, &found, &err);
+	}
+	if (rc == 0) {
+		print_crash(options, c);
+		print_decisions(options, c, &decisions);
+		code = report(options, c, &found, begin);
+		if (options->materialize != NULL && !cli_json_on_stdout(options) && !options->quiet)
+			printf("files         %s/README.txt says what to look at\n",
+			       options->materialize);
+	} else {
+		code = cli_fail(&err);
+	}
+	buf_release(&decisions.text);
 	case_file_free(c);
 	return code;
 }

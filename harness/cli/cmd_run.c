@@ -8,6 +8,8 @@
 #include "harness/cli/command.h"
 #include "harness/cli/load.h"
 #include "harness/cli/progress.h"
+#include "harness/cli/stories.h"
+#include "harness/cli/waive.h"
 
 #include "faultinject/base/buf.h"
 #include "faultinject/model.h"
@@ -28,6 +30,7 @@
 struct run {
 	const struct options *options;
 	struct loaded_list loaded;
+	struct waive waive;
 	struct gate gate;
 	struct result result;
 	struct progress progress;
@@ -45,6 +48,7 @@ static void describe(struct case_result *c, const struct loaded *l, const struct
 {
 	c->id = xstrdup(spec->id);
 	c->scenario = xstrdup(l->name);
+	c->file = loaded_file(l);
 	c->title = xstrdup(l->scenario->title);
 	c->model = xstrdup(spec->model);
 	for (size_t i = 0; i < spec->config.count; i++) {
@@ -97,6 +101,8 @@ static int run_case(struct run *run, const struct loaded *l, const struct case_s
 	run->result.hides =
 	    run->result.hides || (plant != NULL && strcmp(plant, PLANT_REPORT_HIDES) == 0);
 	describe(c, l, spec);
+	run->gate.waivers = waive_of(&run->waive, l);
+	run->gate.today = run->waive.today;
 	subject->unsynced_recovery = plant != NULL && strcmp(plant, PLANT_UNSYNCED_RECOVERY) == 0;
 	/* Each word was checked; what a matrix or --set puts together was not. */
 	if (subject_model(subject, &model, err) != 0)
@@ -113,7 +119,12 @@ static int run_case(struct run *run, const struct loaded *l, const struct case_s
 		c->verdict = CASE_SKIPPED;
 		c->reason = skip;
 	} else if (rc == 0) {
+		struct case_source *source =
+		    case_source_create(l->scenario, spec, run->options->seed);
+		run->gate.source = source;
 		rc = gate_explore(&run->gate, subject, t, c, err);
+		run->gate.source = NULL;
+		case_source_free(source);
 		if (rc == 0)
 			check_plant_seen(plant, c);
 		if (rc == 0 && run->after != NULL)
@@ -216,6 +227,8 @@ int cli_run_cases(const struct options *options, const char *command,
 		loaded_list_print(&run.loaded);
 		goto out;
 	}
+	if (rc == 0 && !cases->unjudged) /* a table judges nothing */
+		rc = waive_load(options, &run.loaded, &run.waive, &err);
 	if (rc == 0)
 		rc = cli_check_outputs(options, &err);
 	if (rc == 0)
@@ -225,7 +238,10 @@ int cli_run_cases(const struct options *options, const char *command,
 	if (rc == 0)
 		rc = run_all(&run, &err);
 	progress_clear(&run.progress);
+	waive_release(&run.waive);
 	cli_close_resume(options, &run.gate);
+	if (rc == 0 && options->command == COMMAND_RUN)
+		cli_tell_stories(options, &run.gate, &run.result);
 	code = rc != 0 ? cli_fail(&err) : cli_finish(options, &run.result, &run.gate);
 out:
 	if (rc != 0 && code == 0)

@@ -10,11 +10,14 @@
 #include "harness/cli/options.h"
 #include "harness/scenario/scenario.h"
 
-#define CASES_DIRECTORY ".plugpull/cases"
 /* The oldest SQLite that was tried (docs/sqlite-versions.md). */
 #define SQLITE_NUMBER_MIN 3007008
 #define SQLITE_TEXT_MIN	  "3.7.8"
 
+int cmd_init(const struct options *options);
+int cmd_explain(const struct options *options);
+int cmd_compare(const struct options *options);
+int cmd_shrink(const struct options *options);
 int cmd_run(const struct options *options);
 int cmd_test(const struct options *options);
 int cmd_record(const struct options *options);
@@ -56,6 +59,10 @@ bool cli_interrupted(void *ctx);
 /* Writes JSON, report folder and the terminal's last line as the options ask, and returns the exit
  * code. `cases` (may be NULL) writes the case files into a directory. */
 int cli_finish(const struct options *options, struct result *r, const struct gate *cases);
+/* Notes in the result the command line that makes it again (result.h). */
+void cli_again(const struct options *options, struct result *r);
+/* Does --json take stdout, so that nothing else may go there? */
+bool cli_json_on_stdout(const struct options *options);
 /* Says before a run whether --report and --json can be written. */
 int cli_check_outputs(const struct options *options, struct err *err);
 /* A trace file, or the trace of a case file or token: then *ret_case is the caller's and owns the

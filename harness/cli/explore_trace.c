@@ -8,12 +8,15 @@
 
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
+#include "harness/cli/stories.h"
+#include "harness/cli/waive.h"
 
 #include "faultinject/base/buf.h"
 #include "faultinject/model.h"
 #include "faultinject/vfs.h"
 #include "harness/drive/databases.h"
 #include "harness/drive/gate.h"
+#include "harness/drive/promises.h"
 #include "harness/drive/watch.h"
 #include "harness/drive/workers.h"
 
@@ -75,27 +78,13 @@ int cli_make_subject(const struct options *o, const struct explored *x, const ch
 {
 	const struct trace *t = x->trace;
 	struct subject *s = subject_create();
-	uint8_t *database = databases_find(t);
-	size_t found = 0;
 	int rc = 0;
 
 	s->model = xstrdup(model);
 	s->seed = o->seed;
 	s->ack = o->has_ack ? o->ack : history_ack_of(t);
 	s->title = xstrdup("");
-	for (uint32_t n = 1; n <= t->name_count; n++) {
-		if (!database[n])
-			continue;
-		if (found++ == 0) {
-			s->database = xstrdup(t->names[n]);
-			continue;
-		}
-		s->attached =
-		    xgrow(s->attached, s->attached_count, &s->attached_cap, sizeof *s->attached);
-		s->attached[s->attached_count++] =
-		    (struct scenario_attach){xasprintf("db%zu", found), xstrdup(t->names[n])};
-	}
-	if (found == 0)
+	if (databases_into(t, s) == 0)
 		rc = err_set(err, ERR_INPUT, "%s: no database in this trace", x->label);
 	if (rc == 0)
 		rc = add_set(o, s, err);
@@ -103,7 +92,6 @@ int cli_make_subject(const struct options *o, const struct explored *x, const ch
 	if (x->invariants != NULL)
 		subject_add_invariants(s, x->invariants);
 	s->id = cli_explored_id(x->name, s->model, o);
-	free(database);
 	if (rc != 0) {
 		subject_free(s);
 		return rc;
@@ -136,20 +124,6 @@ static void weigh_program(const struct explored *x, struct case_result *c)
 	}
 }
 
-/* Exact promises need no word. */
-void cli_note_promises(enum history_ack ack, struct case_result *c)
-{
-	if (ack == HISTORY_ACK_LOCK)
-		case_result_note(c, "promises are read from the lock protocol and may be earlier "
-				    "than the program's own");
-	else if (ack == HISTORY_ACK_OUTPUT)
-		case_result_note(c, "promises are the program's outputs: each promises what was "
-				    "committed before it");
-	else if (ack == HISTORY_ACK_MARK)
-		case_result_note(c, "promises are the program's marks: each promises what was "
-				    "committed before it");
-}
-
 static int explore_model(const struct options *o, const struct explored *x, const char *model,
 			 struct gate *gate, struct result *result, struct err *err)
 {
@@ -176,7 +150,7 @@ static int explore_model(const struct options *o, const struct explored *x, cons
 		rc = cli_stopped(gate_explore(gate, s, x->trace, c, err), c);
 	}
 	if (rc == 0 && s != NULL)
-		cli_note_promises(s->ack, c);
+		promises_note(s->ack, c);
 	if (rc == 0) {
 		weigh_program(x, c);
 		cli_print_case(o, c);
@@ -216,6 +190,13 @@ int cli_check_explore(const struct options *o, struct scenario **ret_invariants,
 	if (rc == 0)
 		rc = add_set(o, s, err);
 	subject_free(s);
+	/* Read for good after the program has run, and not refused only then. */
+	if (rc == 0 && o->command != COMMAND_KILL) {
+		struct waive waive = {0};
+
+		rc = waive_load_here(&waive, err);
+		waive_release(&waive);
+	}
 	if (rc == 0 && o->invariant != NULL &&
 	    (rc = scenario_load_invariants(o->invariant, ret_invariants, err)) != 0)
 		(void)err_context(err, "option --invariant");
@@ -237,6 +218,7 @@ int cli_explore_trace(const struct options *options, const struct explored *x)
 	struct gate gate = {0};
 	struct result result;
 	struct progress progress;
+	struct waive waive = {0};
 	int rc;
 
 	if (options->set.count > 1)
@@ -251,7 +233,11 @@ int cli_explore_trace(const struct options *options, const struct explored *x)
 	progress_init(&progress, !options->quiet);
 	set_gate(&gate, options, &progress);
 	watch_set(gate_stop, &gate);
-	rc = cli_open_resume(options, &gate, &err);
+	rc = waive_load_here(&waive, &err);
+	gate.waivers = waive_here(&waive);
+	gate.today = waive.today;
+	if (rc == 0)
+		rc = cli_open_resume(options, &gate, &err);
 	if (rc == 0)
 		rc = fi_vfs_register(&err);
 	for (size_t i = 0;
@@ -262,9 +248,12 @@ int cli_explore_trace(const struct options *options, const struct explored *x)
 	progress_clear(&progress);
 	cli_close_resume(options, &gate);
 	result.interrupted = cli_interrupted(NULL);
+	if (rc == 0)
+		cli_tell_stories(options, &gate, &result);
 	int code = rc != 0 ? cli_fail(&err) : cli_finish(options, &result, &gate);
 
 	gate_release(&gate);
+	waive_release(&waive);
 	result_release(&result);
 	return code;
 }

@@ -31,9 +31,6 @@ int cli_make_subject(const struct options *o, const struct explored *x, const ch
 		     struct subject **ret_subject, struct err *err);
 /* "NAME@MODEL[KEY=VALUE]", owned by the caller. */
 char *cli_explored_id(const char *name, const char *model, const struct options *o);
-/* A note in the case: what counts as a promise. */
-struct case_result;
-void cli_note_promises(enum history_ack ack, struct case_result *c);
 
 /* Before anything runs: are the models known, can the outputs be written, and what does the file of
  * --invariant hold? *ret_invariants (NULL without that option) is the caller's. */

@@ -15,6 +15,7 @@
 #include "harness/drive/foreign.h"
 #include "harness/drive/kill.h"
 #include "harness/drive/kill_resume.h"
+#include "harness/drive/promises.h"
 #include "harness/drive/watch.h"
 
 #include <inttypes.h>
@@ -200,7 +201,7 @@ static int run(const struct options *o, struct killing *k, struct gate *gate, st
 		struct case_result *c = &result->cases[i];
 
 		if (k->has_ack)
-			cli_note_promises(k->ack, c);
+			promises_note(k->ack, c);
 		result->has_program_exit = c->has_program_exit;
 		result->program_exit = c->program_exit;
 		cli_print_case(o, c);

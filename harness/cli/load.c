@@ -94,6 +94,21 @@ void loaded_list_release(struct loaded_list *list)
 	memset(list, 0, sizeof *list);
 }
 
+char *loaded_file(const struct loaded *l)
+{
+	const char *path = l->scenario->path;
+	size_t n = strlen(path);
+
+	if (path[0] == '/')
+		return xasprintf("%s%s", l->name,
+				 n > 4 && strcmp(path + n - 4, ".sql") == 0 ? ".sql" : "");
+	while (strncmp(path, "./", 2) == 0) {
+		path += 2;
+		path += strspn(path, "/");
+	}
+	return xstrdup(path);
+}
+
 void loaded_list_print(const struct loaded_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)

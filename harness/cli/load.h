@@ -35,6 +35,10 @@ int loaded_list_load_as(const struct options *o, const char *const *models, size
 			const struct case_options *base, struct loaded_list *ret, struct err *err);
 void loaded_list_release(struct loaded_list *list);
 
+/* The scenario's path as the options give it, without "./" in front; of one that is given from the
+ * root of the file system, which no report shows, the path as in case ids. The caller's. */
+char *loaded_file(const struct loaded *l);
+
 /* Prints the case ids (--list). */
 void loaded_list_print(const struct loaded_list *list);
 

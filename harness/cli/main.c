@@ -154,6 +154,14 @@ static int dispatch(const struct options *options)
 		return cmd_run(options);
 	case COMMAND_TEST:
 		return cmd_test(options);
+	case COMMAND_INIT:
+		return cmd_init(options);
+	case COMMAND_EXPLAIN:
+		return cmd_explain(options);
+	case COMMAND_COMPARE:
+		return cmd_compare(options);
+	case COMMAND_SHRINK:
+		return cmd_shrink(options);
 	case COMMAND_RECORD:
 		return cmd_record(options);
 	case COMMAND_REPLAY:

@@ -310,6 +310,12 @@ static int apply(struct options *o, enum option_id id, const char *value, struct
 		return 0;
 	case OPTION_TIMEOUT:
 		return parse_timeout(o, value, err);
+	case OPTION_MATERIALIZE:
+		o->materialize = value;
+		return 0;
+	case OPTION_GDB:
+		o->gdb = true;
+		return 0;
 	case OPTION_SHOW_DATA:
 		o->show_data = true;
 		return 0;

@@ -29,9 +29,13 @@ enum {
 
 /* In the order that --help shows them: the everyday ones first. */
 enum command_id {
+	COMMAND_INIT,
 	COMMAND_RUN,
 	COMMAND_TEST,
 	COMMAND_REPLAY,
+	COMMAND_EXPLAIN,
+	COMMAND_COMPARE,
+	COMMAND_SHRINK,
 	COMMAND_RECORD,
 	COMMAND_EXPLORE,
 	COMMAND_TRACE,
@@ -66,6 +70,8 @@ enum option_id {
 	OPTION_STRACE,
 	OPTION_OUTPUT,
 	OPTION_TIMEOUT,
+	OPTION_MATERIALIZE,
+	OPTION_GDB,
 	OPTION_SHOW_DATA,
 	OPTION_TIMING,
 	OPTION_QUIET,
@@ -118,6 +124,8 @@ struct options {
 	const char *strace;	  /* --strace */
 	const char *output;	  /* --output */
 	uint64_t timeout_seconds; /* --timeout; OPTIONS_TIMEOUT_STANDARD when not given */
+	const char *materialize;  /* --materialize */
+	bool gdb;		  /* --gdb */
 	bool show_data;		  /* --show-data */
 	bool timing;		  /* --timing */
 	bool quiet, verbose;	  /* -q, -v; never both */

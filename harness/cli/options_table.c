@@ -16,10 +16,23 @@
 #define RUNS	     (CASES | EXPLORES_ONE)
 #define EXPLORES     (BIT(COMMAND_RUN) | BIT(COMMAND_MATRIX) | EXPLORES_ONE)
 #define PROGRAMS     (BIT(COMMAND_TEST) | BIT(COMMAND_RECORD))
-#define RESULTS	     (RUNS | BIT(COMMAND_REPLAY))
+#define ONE_CASE     (BIT(COMMAND_REPLAY) | BIT(COMMAND_EXPLAIN) | BIT(COMMAND_SHRINK))
+#define RESULTS	     (RUNS | ONE_CASE)
 #define ALL	     (BIT(COMMAND_NONE) - 1u)
 
 static const struct command_info commands[] = {
+    {COMMAND_INIT, "init", "[DIR]", "a first scenario and steps for CI, for a project",
+     "Writes a first scenario and steps for CI into a project, here or in DIR: "
+     "durability/first.sql, "
+     ".github/workflows/durability.yml and durability/gitlab-ci.yml. The scenario holds on the "
+     "first "
+     "run; from there on it is yours. Nothing that exists is replaced: where one of the files is "
+     "there, none is written.",
+     "# in the project's folder; then: plugpull run durability/\n"
+     "plugpull init\n"
+     "# from elsewhere\n"
+     "plugpull init ../project\n",
+     true, false, 0, 1, "DIR"},
     {COMMAND_RUN, "run", "[options] PATH...", "cover every power-loss state of scenarios",
      "Records the workload of each scenario, recovers from every state that a power loss could "
      "have left, and says what would be lost. A PATH is a scenario file, or a folder whose .sql "
@@ -53,6 +66,41 @@ static const struct command_info commands[] = {
      "# a case file out of somebody else's report\n"
      "plugpull replay -v out/cases/pp1-a256641c9e6c13c893249b48b851ff90.ppcase\n",
      true, false, 1, 1, "CASE"},
+    {COMMAND_EXPLAIN, "explain", "[options] CASE", "the story of one failing state",
+     "Tells what happened, in the words of SQLite's file formats: which transaction was lost or "
+     "damaged, what each write around the crash was and whether the disk kept it, what recovery "
+     "read and decided, which rows are wrong, which sync is missing or which setting allows it, "
+     "and what would fix it, where running it again proves that it does. CASE is a token or a "
+     ".ppcase file.",
+     "# why was that commit lost?\n"
+     "plugpull explain pp1-a256641c9e6c13c893249b48b851ff90\n"
+     "# the same as a page for a browser\n"
+     "plugpull explain pp1-a256641c9e6c13c893249b48b851ff90 --report out\n",
+     true, false, 1, 1, "CASE"},
+    {COMMAND_COMPARE, "compare", "[options] BASE NEW", "what got worse since the last release?",
+     "Compares two results, each a report folder or a file of --json, case by case: what got "
+     "worse, "
+     "got better, appeared and disappeared. A case that is gone counts as worse unless it was "
+     "skipped, and a new one when it does not hold. Ends with 1 when something is worse. "
+     "docs/ci.md has the rules.",
+     "# the release against the last one\n"
+     "plugpull compare last/result.json out\n"
+     "# only what is worse\n"
+     "plugpull compare -q durability/base.json out\n",
+     true, false, 2, 2, "BASE and NEW"},
+    {COMMAND_SHRINK, "shrink", "[options] CASE", "the smallest case that fails in the same way",
+     "Takes statements, clients, rows, settings and lost writes away from a failing case as long "
+     "as the same oracle finds the same grade, and ends where taking away any one thing more makes "
+     "it pass or fail in another way. The disk model, journal_mode and synchronous stay: they say "
+     "which failure it is. What is left is a case file of its own, and a scenario to save and run; "
+     "of a recording, a shorter trace. CASE is a token or a .ppcase file.\n\n"
+     "Ends with 0 when it is minimal, with 4 when it may not be (without --budget after 200,000 "
+     "recoveries), with 1 when the case does not fail any more.",
+     "# what is it about?\n"
+     "plugpull shrink pp1-a256641c9e6c13c893249b48b851ff90\n"
+     "# the new token alone, for a script\n"
+     "plugpull shrink -q out/cases/pp1-a256641c9e6c13c893249b48b851ff90.ppcase\n",
+     false, false, 1, 1, "CASE"},
     {COMMAND_RECORD, "record", "-o TRACE -- CMD...", "record what a program does to its databases",
      "Runs a program as it is and writes what it did to its SQLite databases into a trace, for "
      "`explore`. It ends with 0 when a trace was written, whatever the program's exit status was, "
@@ -158,18 +206,18 @@ static const struct command_info commands[] = {
 };
 
 static const struct option_info table[] = {
-    [OPTION_JSON] = {"json", 0, "FILE", "Write the result as JSON; - is stdout.", RESULTS},
+    [OPTION_JSON] = {"json", 0, "FILE", "Write the result as JSON; - is stdout.",
+		     RESULTS | BIT(COMMAND_COMPARE)},
     [OPTION_REPORT] = {"report", 0, "DIR",
-		       "Write result.json, junit.xml, summary.md and the case files into DIR, "
-		       "which is replaced if "
-		       "it is a report.",
-		       RUNS},
+		       "Write a report into DIR: index.html, result.json, junit.xml, summary.md, "
+		       "annotations.txt and the case files. DIR is replaced if it is a report.",
+		       RUNS | BIT(COMMAND_EXPLAIN)},
     [OPTION_SEED] = {"seed", 0, "N", "Draw everything random from this seed (default 1).", RUNS},
     [OPTION_BUDGET] = {"budget", 0, "60s|5000r",
 		       "Stop after this many seconds, or recoveries (for `kill`: rounds). What was "
-		       "not covered then "
-		       "makes the case inconclusive.",
-		       RUNS},
+		       "not covered then makes the case inconclusive; `explain` stops trying "
+		       "what would fix it, `shrink` ends with what it has.",
+		       RUNS | BIT(COMMAND_EXPLAIN) | BIT(COMMAND_SHRINK)},
     [OPTION_MODEL] = {"model", 0, "A,B", "Disk models, instead of those of @models.",
 		      EXPLORES | BIT(COMMAND_MUTATE) | BIT(COMMAND_KILL)},
     [OPTION_SET] =
@@ -203,7 +251,7 @@ static const struct option_info table[] = {
 		     "not depend on "
 		     "it. Each takes 900 MB at most, mostly below 30 MB."
 		     " See docs/explorer.md.",
-		     EXPLORES | BIT(COMMAND_KILL)},
+		     EXPLORES | BIT(COMMAND_KILL) | BIT(COMMAND_EXPLAIN) | BIT(COMMAND_SHRINK)},
     [OPTION_RESUME] = {"resume", 0, "FILE",
 		       "Keep finished crash points in FILE, and take from it those that an earlier "
 		       "run with the same "
@@ -246,16 +294,26 @@ static const struct option_info table[] = {
 			"verdict of `test` is "
 			"at best inconclusive. Standard: 300s.",
 			PROGRAMS | BIT(COMMAND_KILL)},
+    [OPTION_MATERIALIZE] =
+	{"materialize", 0, "DIR",
+	 "Lay out the files as the crash left them and as recovery left them, with "
+	 "a note what to look at, in the new folder DIR.",
+	 BIT(COMMAND_REPLAY)},
+    [OPTION_GDB] = {"gdb", 0, NULL, "Run under gdb, and stop at the operation before the crash.",
+		    BIT(COMMAND_REPLAY)},
     [OPTION_SHOW_DATA] = {"show-data", 0, NULL,
 			  "Show row values in messages; otherwise their types, sizes and hashes.",
 			  RESULTS},
     [OPTION_TIMING] = {"timing", 0, NULL,
-		       "Show seconds; reports are then no longer the same every time.", RESULTS},
-    [OPTION_QUIET] = {"quiet", 'q', NULL, "Show only what failed.", RESULTS},
-    [OPTION_VERBOSE] = {"verbose", 'v', NULL, "Show every violation, of held controls too.",
-			RESULTS},
+		       "Show seconds; reports are then no longer the same every time.",
+		       RESULTS & ~BIT(COMMAND_EXPLAIN)},
+    [OPTION_QUIET] = {"quiet", 'q', NULL, "Show only what failed; of `shrink` the new token alone.",
+		      RESULTS | BIT(COMMAND_COMPARE)},
+    [OPTION_VERBOSE] =
+	{"verbose", 'v', NULL,
+	 "Show every violation, of held controls too; of `shrink` all that was tried.", RESULTS},
     [OPTION_COLOR] = {"color", 0, "WHEN", "auto, always or never (default auto: on a terminal).",
-		      RESULTS},
+		      RESULTS | BIT(COMMAND_COMPARE)},
     [OPTION_VERSION] = {"version", 0, NULL,
 			"Print the version, and SQLite's at build and at run time.", ALL},
     [OPTION_HELP] = {"help", 'h', NULL, "Print this.", ALL},

@@ -22,7 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool json_on_stdout(const struct options *options)
+bool cli_json_on_stdout(const struct options *options)
 {
 	return options->json != NULL && strcmp(options->json, "-") == 0;
 }
@@ -50,7 +50,7 @@ void cli_print_case(const struct options *options, const struct case_result *c)
 	struct terminal_style style = style_of(options);
 	struct buf text;
 
-	if (json_on_stdout(options) || options->command == COMMAND_MATRIX)
+	if (cli_json_on_stdout(options) || options->command == COMMAND_MATRIX)
 		return; /* a matrix is a table, which stands when all its cells are known */
 	if (options->quiet && (c->verdict == CASE_HELD || c->verdict == CASE_SKIPPED))
 		return;
@@ -72,7 +72,7 @@ static int write_json(const struct options *options, const struct result *r, str
 	size_t size;
 	int rc = result_json(r, &text, &size, err);
 
-	if (rc == 0 && json_on_stdout(options)) {
+	if (rc == 0 && cli_json_on_stdout(options)) {
 		if (fwrite(text, 1, size, stdout) != size || fflush(stdout) != 0)
 			rc = err_set(err, ERR_IO, "cannot write to standard output: %s",
 				     strerror(errno));
@@ -91,7 +91,8 @@ int cli_finish(const struct options *options, struct result *r, const struct gat
 	struct err err = ERR_INIT;
 	int rc = 0;
 
-	if (!json_on_stdout(options)) {
+	cli_again(options, r);
+	if (!cli_json_on_stdout(options)) {
 		struct buf text;
 		buf_init(&text);
 		if (options->command == COMMAND_MATRIX)
@@ -161,7 +162,7 @@ int cli_check_outputs(const struct options *options, struct err *err)
 		if (rc != 0)
 			return rc;
 	}
-	if (options->json == NULL || json_on_stdout(options))
+	if (options->json == NULL || cli_json_on_stdout(options))
 		return 0;
 	/* Better said now than after an hour of work. A file is replaced by way of its folder, a
 	 * device is written to: file_write(). */

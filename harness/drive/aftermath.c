@@ -208,7 +208,7 @@ static bool set_version(sqlite3 *db, const char *schema, struct aftermath *a, in
 	return !failed(a, &a->write, &o);
 }
 
-static void empty_journals(const struct observer *o, const struct aftermath_view *view)
+void aftermath_empty_journals(const struct observer *o, const struct aftermath_view *view)
 {
 	char *database, *journal;
 
@@ -264,7 +264,7 @@ void aftermath_second_open(const struct observer *o, const struct observation *s
 		compare(o, reader, seen, view, ret);
 	bool is_written = reader != NULL && ret->second.rc == 0 && ret->locked_out.rc == 0;
 	if (is_written) {
-		empty_journals(o, view);
+		aftermath_empty_journals(o, view);
 		is_written = write_all(o, db, ret, versions);
 	}
 	if (is_written && reader == db) {
@@ -292,7 +292,8 @@ static uint64_t hash_failure(uint64_t h, const struct observed_failure *f)
 bool aftermath_is_clean(const struct aftermath *a)
 {
 	return a->hot[0] == '\0' && a->second.rc == 0 && !a->hung && !a->differs &&
-	       a->changed[0] == '\0' && a->write.rc == 0 && !a->unread && a->locked_out.rc == 0;
+	       a->changed[0] == '\0' && a->write.rc == 0 && !a->unread && a->locked_out.rc == 0 &&
+	       a->objection[0] == '\0';
 }
 
 uint64_t aftermath_hash(const struct aftermath *a)
@@ -301,6 +302,8 @@ uint64_t aftermath_hash(const struct aftermath *a)
 		return 0;
 	uint64_t h = hash64(a->hot, strlen(a->hot), 1);
 	h = hash_mix(h, hash64(a->changed, strlen(a->changed), 2));
+	if (a->objection[0] != '\0')
+		h = hash_mix(h, hash64(a->objection, strlen(a->objection), 3));
 	h = hash_mix(h, (uint64_t)a->hung | (uint64_t)a->differs << 1 | (uint64_t)a->unread << 2);
 	h = hash_failure(h, &a->second);
 	h = hash_failure(h, &a->write);

@@ -46,6 +46,9 @@ struct aftermath_view {
 void aftermath_second_open(const struct observer *o, const struct observation *seen,
 			   const struct aftermath_view *view, struct aftermath *ret);
 
+/* Empties the journals of all database files, as before step 3. */
+void aftermath_empty_journals(const struct observer *o, const struct aftermath_view *view);
+
 /* Nothing to object to. */
 bool aftermath_is_clean(const struct aftermath *a);
 /* Equal aftermaths have equal hashes; 0 when clean. */

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -16,10 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "faultinject/base/fileio.h"
-
 enum {
-	WALK_FDS = 16,
 	WAIT_MS = 20,		/* between two looks at the clock, and whether to stop */
 	PAUSE_MS = 2,		/* between two looks at the child, where the kernel has no pidfd */
 	OUTPUT_READ_MAX = 4096, /* bytes of what the command printed that are looked at */
@@ -35,34 +31,6 @@ struct check_command {
 static int failed(struct err *err, const char *what, const char *path)
 {
 	return err_set(err, ERR_IO, "cannot %s %s: %s", what, path, strerror(errno));
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-/* A command may have taken its own rights to a folder away. */
-static int unlock_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)ftw;
-	if (type == FTW_D || type == FTW_DNR)
-		(void)chmod(path, 0700);
-	return 0;
-}
-
-static int remove_tree(const char *path)
-{
-	if (nftw(path, remove_entry, WALK_FDS, FTW_DEPTH | FTW_PHYS) == 0)
-		return 0;
-	if (errno == ENOENT && access(path, F_OK) != 0)
-		return 0;
-	(void)nftw(path, unlock_entry, WALK_FDS, FTW_PHYS);
-	return nftw(path, remove_entry, WALK_FDS, FTW_DEPTH | FTW_PHYS);
 }
 
 int check_command_create(const char *command, uint64_t timeout_ns,
@@ -104,7 +72,7 @@ void check_command_free(struct check_command *c)
 	if (c == NULL)
 		return;
 	if (c->folder != NULL)
-		(void)remove_tree(c->folder);
+		(void)lay_out_remove(c->folder);
 	free(c->command);
 	free(c->folder);
 	free(c->state);
@@ -115,60 +83,18 @@ void check_command_free(struct check_command *c)
 
 /* ---- laying out ---- */
 
-static int write_file(const char *path, const void *data, size_t size, struct err *err)
+/* The folder and what the program had written, anew. */
+static int lay_out_state(const struct check_command *c, const struct laid_file *files, size_t count,
+			 const struct buf *output, struct err *err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	int rc = 0;
-
-	if (fd < 0)
-		return failed(err, "create", path);
-	if (fd_write_all(fd, data, size) != 0)
-		rc = failed(err, "write", path);
-	(void)close(fd);
-	return rc;
-}
-
-/* Makes the folders that `path` (absolute) lies in, from its byte `from` on. */
-static int make_folders(char *path, size_t from, struct err *err)
-{
-	for (char *slash = strchr(path + from, '/'); slash != NULL;
-	     slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		bool made = mkdir(path, 0700) == 0 || errno == EEXIST;
-		int rc = made ? 0 : failed(err, "create", path);
-		*slash = '/';
-		if (!made)
-			return rc;
-	}
-	return 0;
-}
-
-static int lay_out(const struct check_command *c, const struct check_file *files, size_t count,
-		   const struct buf *output, struct err *err)
-{
-	int rc = 0;
-
-	if (remove_tree(c->state) != 0)
+	if (lay_out_remove(c->state) != 0)
 		return failed(err, "remove", c->state);
+	if (unlink(c->output) != 0 && errno != ENOENT)
+		return failed(err, "remove", c->output);
 	if (mkdir(c->state, 0700) != 0)
 		return failed(err, "create", c->state);
-	for (size_t i = 0; i < count && rc == 0; i++) {
-		const struct check_file *f = &files[i];
-		char *path = xasprintf("%s/%s", c->state, f->path);
-
-		rc = make_folders(path, strlen(c->state) + 1, err);
-		if (rc == 0 && f->present && f->same_as != NULL) {
-			char *other = xasprintf("%s/%s", c->state, f->same_as->path);
-
-			if (link(other, path) != 0)
-				rc = failed(err, "create", path);
-			free(other);
-		} else if (rc == 0 && f->present) {
-			rc = write_file(path, f->data, f->size, err);
-		}
-		free(path);
-	}
-	return rc != 0 ? rc : write_file(c->output, output->data, output->size, err);
+	int rc = lay_out(c->state, files, count, err);
+	return rc != 0 ? rc : lay_out_file(c->output, output->data, output->size, err);
 }
 
 /* ---- running ---- */
@@ -292,14 +218,14 @@ static void say(const struct check_command *c, enum waited waited, int status,
 		       line);
 }
 
-int check_command_run(struct check_command *c, const struct check_file *files, size_t count,
+int check_command_run(struct check_command *c, const struct laid_file *files, size_t count,
 		      const struct buf *output, bool (*stopped)(void *ctx), void *ctx,
 		      enum check_end *ret_end, char message[CHECK_MESSAGE_SIZE], struct err *err)
 {
 	enum waited waited;
 	int status = 0;
 	pid_t pid;
-	int rc = lay_out(c, files, count, output, err);
+	int rc = lay_out_state(c, files, count, output, err);
 
 	if (rc != 0)
 		return rc;

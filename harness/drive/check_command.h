@@ -17,6 +17,7 @@
 
 #include "faultinject/base/buf.h"
 #include "faultinject/base/err.h"
+#include "harness/drive/lay_out.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,15 +27,6 @@ enum {
 	CHECK_COMMAND_SECONDS = 10, /* more is a hang */
 	CHECK_MESSAGE_SIZE = 360,   /* bytes of what the command said, with the final NUL */
 	CHECK_COMMAND_MAX = 4096,   /* bytes of a command */
-};
-
-/* One file of a state. Everything is borrowed for the call. */
-struct check_file {
-	const char *path; /* below the folder of the state: no "..", no "/" in front */
-	bool present;	  /* false: only the folder that it belongs to is made */
-	const uint8_t *data;
-	uint64_t size;
-	const struct check_file *same_as; /* an earlier one that it is a hard link of, or NULL */
 };
 
 enum check_end {
@@ -53,7 +45,7 @@ void check_command_free(struct check_command *c); /* removes the folder; accepts
 /* Lays out a state and runs the command on it. `stopped` (may be NULL) is asked while it runs.
  * `message` is what it objects to: its status and the last line that it printed, with the folder
  * as $PLUGPULL_STATE. ERR_IO: the state could not be laid out, or the shell not started. */
-int check_command_run(struct check_command *c, const struct check_file *files, size_t count,
+int check_command_run(struct check_command *c, const struct laid_file *files, size_t count,
 		      const struct buf *output, bool (*stopped)(void *ctx), void *ctx,
 		      enum check_end *ret_end, char message[CHECK_MESSAGE_SIZE], struct err *err);
 

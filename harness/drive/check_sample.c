@@ -1,11 +1,11 @@
 /* See check_sample.h. */
 #include "harness/drive/check_sample.h"
 
-#include "faultinject/base/arena.h"
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
 #include "faultinject/base/hash.h"
 #include "harness/drive/check_command.h"
+#include "harness/drive/state_files.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,13 +27,13 @@ struct sampler {
 	struct check_command *command;
 	struct choice choice;
 	struct prng random;
-	struct arena arena;	  /* contents of the present state */
-	struct check_file *files; /* [names] of the present state */
-	uint32_t *inodes;	  /* [names] that they have, beside them */
-	size_t file_count;
-	size_t common_size; /* bytes of the folder that all files are in */
-	bool *is_file;	    /* [name_count + 1] */
-	struct cut *cuts;   /* of the present crash point, by inode and place */
+	struct state_files files; /* of the present state */
+	const char **paths;	  /* owned; of all files that there ever were */
+	size_t path_count;
+	size_t common_size;		  /* bytes of the folder that all files are in */
+	struct state_conflict *conflicts; /* owned */
+	size_t conflict_count;
+	struct cut *cuts; /* of the present crash point, by inode and place */
 	size_t cut_count, cut_cap;
 	struct buf output;
 	uint64_t *shown; /* hashes of states */
@@ -45,38 +45,23 @@ struct sampler {
 
 static void find_files(struct sampler *s)
 {
-	const struct trace *t = s->t;
-	const char *first = NULL;
+	uint32_t *names = state_files_names(s->t, &s->path_count);
 
-	s->is_file = xcalloc((size_t)t->name_count + 1, sizeof *s->is_file);
-	for (size_t i = 0; i < t->base_count; i++)
-		s->is_file[t->base[i].name] = true;
-	for (size_t i = 0; i < t->op_count; i++) {
-		const struct op *op = &t->ops[i];
-
-		if (op->kind == OP_CREATE)
-			s->is_file[op->name] = true;
-		if (op->kind == OP_RENAME || op->kind == OP_LINK)
-			s->is_file[op->name2] = true;
-	}
+	s->paths = xcalloc(s->path_count + 1, sizeof *s->paths);
 	/* The longest folder that all of them are in, with its slash. */
-	for (uint32_t n = 1; n <= t->name_count; n++) {
-		const char *path = t->names[n];
+	for (size_t k = 0; k < s->path_count; k++) {
+		const char *path = s->paths[k] = s->t->names[names[k]], *first = s->paths[0];
 		size_t same = 0;
 
-		if (!s->is_file[n])
-			continue;
-		if (first == NULL) {
-			first = path;
+		if (k == 0)
 			s->common_size = (size_t)(strrchr(path, '/') + 1 - path);
-		}
 		for (size_t i = 0; i < s->common_size && path[i] == first[i]; i++)
 			if (path[i] == '/')
 				same = i + 1;
 		s->common_size = same;
 	}
-	s->files = xcalloc((size_t)t->name_count + 1, sizeof *s->files);
-	s->inodes = xcalloc((size_t)t->name_count + 1, sizeof *s->inodes);
+	free(names);
+	s->conflicts = state_files_conflicts(s->paths, s->path_count, &s->conflict_count);
 }
 
 static int compare_cuts(const void *a, const void *b)
@@ -123,12 +108,6 @@ static void find_output(struct sampler *s, uint64_t position)
 
 /* ---- one state ---- */
 
-static int disk_failed(const char *path, int code, struct err *err)
-{
-	return err_set(err, ERR_HARNESS, "the disk cannot be read at %s: %s", path,
-		       strerror(-code));
-}
-
 /* The first cut of an inode behind `at`. */
 static uint64_t next_cut(const struct sampler *s, uint32_t inode, uint64_t at, uint64_t end)
 {
@@ -148,69 +127,59 @@ static uint64_t next_cut(const struct sampler *s, uint32_t inode, uint64_t at, u
 	return end;
 }
 
-static int read_content(struct sampler *s, uint32_t inode, struct check_file *f, struct err *err)
+static int open_file(void *ctx, const char *path, uint32_t *ret_file)
 {
-	struct storage *disk = crashdisk_storage(s->disk);
-	uint8_t *data = f->size == 0 ? NULL : arena_alloc(&s->arena, f->size);
+	const struct sampler *s = ctx;
+	struct state_source disk = state_source_of(crashdisk_storage(s->disk));
 
-	for (uint64_t at = 0, end; at < f->size; at = end) {
-		size_t got = 0;
+	return disk.open(disk.ctx, path, ret_file);
+}
 
-		end = next_cut(s, inode, at, f->size);
-		int code = disk->ops->read(disk, inode, at, data + at, end - at, &got);
-		if (code != 0 || got != end - at)
-			return disk_failed(f->path, code, err);
+static int size_of(void *ctx, uint32_t file, uint64_t *ret_size)
+{
+	const struct sampler *s = ctx;
+	struct state_source disk = state_source_of(crashdisk_storage(s->disk));
+
+	return disk.size(disk.ctx, file, ret_size);
+}
+
+/* Reads end at cuts, so that what was written together is decided together, and nothing else. */
+static int read_content(void *ctx, uint32_t file, uint64_t offset, void *buf, size_t size)
+{
+	const struct sampler *s = ctx;
+	struct state_source disk = state_source_of(crashdisk_storage(s->disk));
+	int code = 0;
+
+	for (uint64_t at = offset, end; at < offset + size && code == 0; at = end) {
+		end = next_cut(s, file, at, offset + size);
+		code = disk.read(disk.ctx, file, at, (uint8_t *)buf + (at - offset), end - at);
 	}
-	f->data = data;
-	return 0;
+	return code;
 }
 
 /* Reads all files, which decides everything. ERR_LIMIT: they are too large. */
 static int read_state(struct sampler *s, struct err *err)
 {
-	struct storage *disk = crashdisk_storage(s->disk);
-	uint64_t total = 0;
+	const struct state_source source = {open_file, size_of, read_content, s};
 
 	crashdisk_begin(s->disk, &s->choice);
-	arena_reset(&s->arena);
-	s->file_count = 0;
-	for (uint32_t n = 1; n <= s->t->name_count; n++) {
-		const char *path = s->t->names[n];
-		struct check_file *f = &s->files[s->file_count];
-		uint32_t inode = 0;
-		bool created;
+	int rc = state_files_read(&s->files, &source, s->paths, s->path_count, s->common_size, err);
+	if (rc == 0 && s->choice.diverged)
+		rc = err_set(err, ERR_HARNESS, "the states of --check diverged at '%s'",
+			     crashdisk_last_question(s->disk) == NULL
+				 ? "the start"
+				 : crashdisk_last_question(s->disk));
+	return rc;
+}
 
-		if (!s->is_file[n])
-			continue;
-		*f = (struct check_file){.path = path + s->common_size};
-		int code = disk->ops->open(disk, path, false, &inode, &created);
-		if (code != 0 && code != -ENOENT)
-			return disk_failed(path, code, err);
-		f->present = code == 0;
-		for (size_t i = 0; f->present && i < s->file_count && f->same_as == NULL; i++)
-			if (s->files[i].present && s->inodes[i] == inode)
-				f->same_as = &s->files[i];
-		if (f->present && f->same_as == NULL) {
-			code = disk->ops->size(disk, inode, &f->size);
-			if (code != 0)
-				return disk_failed(path, code, err);
-			total += f->size;
-			if (f->size > CHECK_STATE_BYTES_MAX || total > CHECK_STATE_BYTES_MAX)
-				return err_set(err, ERR_LIMIT,
-					       "the files of one state are larger than %d MiB",
-					       (int)(CHECK_STATE_BYTES_MAX >> 20));
-			int rc = read_content(s, inode, f, err);
-			if (rc != 0)
-				return rc;
-		}
-		s->inodes[s->file_count++] = inode;
-	}
-	if (s->choice.diverged)
-		return err_set(err, ERR_HARNESS, "the states of --check diverged at '%s'",
-			       crashdisk_last_question(s->disk) == NULL
-				   ? "the start"
-				   : crashdisk_last_question(s->disk));
-	return 0;
+/* A file, and another one in a folder of its name: a disk has one of them. */
+static bool is_impossible(const struct sampler *s)
+{
+	for (size_t i = 0; i < s->conflict_count; i++)
+		if (s->files.items[s->conflicts[i].file].present &&
+		    s->files.items[s->conflicts[i].below].present)
+			return true;
+	return false;
 }
 
 /* Was the same shown before? Remembers it. */
@@ -218,11 +187,12 @@ static bool is_known(struct sampler *s)
 {
 	uint64_t h = hash64(s->output.data, s->output.size, 1);
 
-	for (size_t i = 0; i < s->file_count; i++) {
-		const struct check_file *f = &s->files[i];
+	for (size_t i = 0; i < s->files.count; i++) {
+		const struct laid_file *f = &s->files.items[i];
 
 		h = hash_mix(h, f->present);
-		h = hash_mix(h, f->same_as == NULL ? 0 : 1 + (uint64_t)(f->same_as - s->files));
+		h = hash_mix(h,
+			     f->same_as == NULL ? 0 : 1 + (uint64_t)(f->same_as - s->files.items));
 		h = hash_mix(h, hash64(f->data, f->size, f->size));
 	}
 	for (size_t i = 0; i < s->shown_count; i++)
@@ -243,8 +213,8 @@ static bool is_over(const struct sampler *s)
 static int show(struct sampler *s, enum check_end *ret_end, char message[CHECK_MESSAGE_SIZE],
 		struct err *err)
 {
-	int rc = check_command_run(s->command, s->files, s->file_count, &s->output, s->job->stopped,
-				   s->job->ctx, ret_end, message, err);
+	int rc = check_command_run(s->command, s->files.items, s->files.count, &s->output,
+				   s->job->stopped, s->job->ctx, ret_end, message, err);
 
 	if (rc == 0 && *ret_end != CHECK_STOPPED)
 		s->result->states++;
@@ -286,7 +256,7 @@ static int try_state(struct sampler *s, const struct explore_point *point, const
 	choice_begin(&s->choice, prefix, prefix_count, 0, tail);
 	s->choice.random = &s->random;
 	rc = read_state(s, err);
-	if (rc != 0 || is_known(s))
+	if (rc != 0 || is_impossible(s) || is_known(s))
 		return rc;
 	rc = show(s, &end, message, err);
 	if (rc == 0 && end == CHECK_OBJECTS)
@@ -388,21 +358,22 @@ static int sample_point(struct sampler *s, const struct explore_point *point, bo
 
 /* ---- all of it ---- */
 
-static int sampler_init(struct sampler *s, const struct check_job *job, struct check_sampled *ret,
-			struct err *err)
+static uint64_t timeout_ns_of(const struct check_job *job)
 {
-	uint64_t timeout_ns =
-	    job->timeout_ns != 0 ? job->timeout_ns : (uint64_t)CHECK_COMMAND_SECONDS * 1000000000u;
+	return job->timeout_ns != 0 ? job->timeout_ns
+				    : (uint64_t)CHECK_COMMAND_SECONDS * 1000000000u;
+}
 
+static void sampler_init(struct sampler *s, const struct check_job *job, struct check_sampled *ret)
+{
 	*s = (struct sampler){.job = job, .t = job->ix->trace, .result = ret};
 	choice_init(&s->choice);
-	arena_init(&s->arena);
+	state_files_init(&s->files);
 	buf_init(&s->output);
 	prng_init(&s->random, job->seed, "check");
 	s->disk = crashdisk_create(job->ix, job->model);
 	crashdisk_set_representative(s->disk, true);
 	find_files(s);
-	return check_command_create(job->command, timeout_ns, &s->command, err);
 }
 
 static void sampler_release(struct sampler *s)
@@ -410,11 +381,10 @@ static void sampler_release(struct sampler *s)
 	check_command_free(s->command);
 	crashdisk_free(s->disk);
 	choice_release(&s->choice);
-	arena_release(&s->arena);
+	state_files_release(&s->files);
 	buf_release(&s->output);
-	free(s->files);
-	free(s->inodes);
-	free(s->is_file);
+	free(s->paths);
+	free(s->conflicts);
 	free(s->cuts);
 	free(s->shown);
 }
@@ -434,7 +404,8 @@ int check_sample(const struct check_job *job, struct check_sampled *ret, struct 
 	struct sampler s;
 
 	*ret = (struct check_sampled){0};
-	int rc = sampler_init(&s, job, ret, err);
+	sampler_init(&s, job, ret);
+	int rc = check_command_create(job->command, timeout_ns_of(job), &s.command, err);
 	/* The last one first: it tells whether the command can say anything. */
 	for (size_t k = wanted; k > 0 && rc == 0 && !ret->objects && !is_over(&s); k--) {
 		size_t index = k * points->count / wanted - 1;
@@ -459,28 +430,39 @@ int check_sample(const struct check_job *job, struct check_sampled *ret, struct 
 	return rc;
 }
 
+/* Reads the state of a case. */
+static int read_case(struct sampler *s, const struct case_state *state,
+		     void (*tell)(void *ctx, const char *question, uint32_t answer, uint32_t n),
+		     void *tell_ctx, struct err *err)
+{
+	size_t cut = state->has_cut ? (size_t)state->cut_bytes : SIZE_MAX;
+
+	find_cuts(s, state->position);
+	find_output(s, state->promise);
+	crashdisk_open(s->disk, state->position, cut);
+	crashdisk_narrate(s->disk, tell, tell_ctx);
+	choice_begin(&s->choice, state->answers, state->answer_count, 0, CHOICE_FIRST);
+	int rc = read_state(s, err);
+	if (rc == 0 && s->choice.count != state->answer_count)
+		rc = err_set(err, ERR_HARNESS, "the state asked %zu questions, not %zu",
+			     s->choice.count, state->answer_count);
+	return rc;
+}
+
 int check_again(const struct check_job *job, const struct case_state *state,
 		void (*tell)(void *ctx, const char *question, uint32_t answer, uint32_t n),
 		void *tell_ctx, bool *ret_objects, struct verdict *ret_verdict, struct err *err)
 {
-	size_t cut = state->has_cut ? (size_t)state->cut_bytes : SIZE_MAX;
 	struct check_sampled result = {0};
 	char message[CHECK_MESSAGE_SIZE];
 	enum check_end end = CHECK_FINE;
 	struct sampler s;
-	int rc = sampler_init(&s, job, &result, err);
+	int rc;
 
-	if (rc != 0)
-		goto out;
-	find_cuts(&s, state->position);
-	find_output(&s, state->promise);
-	crashdisk_open(s.disk, state->position, cut);
-	crashdisk_narrate(s.disk, tell, tell_ctx);
-	choice_begin(&s.choice, state->answers, state->answer_count, 0, CHOICE_FIRST);
-	rc = read_state(&s, err);
-	if (rc == 0 && s.choice.count != state->answer_count)
-		rc = err_set(err, ERR_HARNESS, "the state asked %zu questions, not %zu",
-			     s.choice.count, state->answer_count);
+	sampler_init(&s, job, &result);
+	rc = check_command_create(job->command, timeout_ns_of(job), &s.command, err);
+	if (rc == 0)
+		rc = read_case(&s, state, tell, tell_ctx, err);
 	if (rc == 0)
 		rc = show(&s, &end, message, err);
 	if (rc == 0 && end == CHECK_STOPPED)
@@ -488,7 +470,42 @@ int check_again(const struct check_job *job, const struct case_state *state,
 	*ret_objects = rc == 0 && end == CHECK_OBJECTS;
 	if (*ret_objects)
 		set_verdict(ret_verdict, message);
-out:
+	sampler_release(&s);
+	return rc;
+}
+
+int check_look(const struct check_job *job, const struct case_state *state,
+	       void (*tell)(void *ctx, const char *question, uint32_t answer, uint32_t n),
+	       void (*begun)(void *ctx, struct crashdisk *disk),
+	       void (*seen)(void *ctx, struct crashdisk *disk), void *ctx, struct err *err)
+{
+	struct check_sampled result = {0};
+	struct sampler s;
+
+	sampler_init(&s, job, &result);
+	begun(ctx, s.disk);
+	int rc = read_case(&s, state, tell, ctx, err);
+	if (rc == 0)
+		seen(ctx, s.disk);
+	sampler_release(&s);
+	return rc;
+}
+
+int check_read(const struct check_job *job, const struct case_state *state,
+	       struct state_files *ret_files, struct err *err)
+{
+	struct check_sampled result = {0};
+	struct sampler s;
+
+	sampler_init(&s, job, &result);
+	/* As they are named in the trace. */
+	s.common_size = 0;
+	int rc = read_case(&s, state, NULL, NULL, err);
+	if (rc == 0) {
+		state_files_release(ret_files);
+		*ret_files = s.files;
+		state_files_init(&s.files);
+	}
 	sampler_release(&s);
 	return rc;
 }

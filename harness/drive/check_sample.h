@@ -27,6 +27,7 @@
 #include "faultinject/base/err.h"
 #include "harness/case/case_file.h"
 #include "harness/drive/finding.h"
+#include "harness/drive/state_files.h"
 #include "harness/explore/explore.h"
 
 enum {
@@ -34,7 +35,6 @@ enum {
 	CHECK_POINTS = 24, /* crash points; of a process crash, which leaves one state, CHECK_STATES
 			    */
 };
-#define CHECK_STATE_BYTES_MAX ((uint64_t)256 << 20) /* files of one state */
 
 struct check_job {
 	const struct trace_index *ix;
@@ -67,5 +67,17 @@ void check_sampled_release(struct check_sampled *s);
 int check_again(const struct check_job *job, const struct case_state *state,
 		void (*tell)(void *ctx, const char *question, uint32_t answer, uint32_t n),
 		void *tell_ctx, bool *ret_objects, struct verdict *ret_verdict, struct err *err);
+
+/* The state of a case as the command was shown it, without the command: `begun` is called before
+ * the first decision, `tell` with each, `seen` while the disk stands, with all files read. */
+int check_look(const struct check_job *job, const struct case_state *state,
+	       void (*tell)(void *ctx, const char *question, uint32_t answer, uint32_t n),
+	       void (*begun)(void *ctx, struct crashdisk *disk),
+	       void (*seen)(void *ctx, struct crashdisk *disk), void *ctx, struct err *err);
+
+/* The files that the command of a case was shown, named as in the trace: in place of what
+ * *ret_files (initialised by the caller) held. Their paths are the trace's. */
+int check_read(const struct check_job *job, const struct case_state *state,
+	       struct state_files *ret_files, struct err *err);
 
 #endif

@@ -63,3 +63,24 @@ uint8_t *databases_find(const struct trace *t)
 	free(name_of);
 	return database;
 }
+
+size_t databases_into(const struct trace *t, struct subject *s)
+{
+	uint8_t *database = databases_find(t);
+	size_t found = 0;
+
+	for (uint32_t n = 1; n <= t->name_count; n++) {
+		if (!database[n])
+			continue;
+		if (found++ == 0) {
+			s->database = xstrdup(t->names[n]);
+			continue;
+		}
+		s->attached =
+		    xgrow(s->attached, s->attached_count, &s->attached_cap, sizeof *s->attached);
+		s->attached[s->attached_count++] =
+		    (struct scenario_attach){xasprintf("db%zu", found), xstrdup(t->names[n])};
+	}
+	free(database);
+	return found;
+}

@@ -10,6 +10,7 @@
 #include "harness/drive/judged.h"
 #include "harness/drive/known.h"
 #include "harness/drive/memo.h"
+#include "harness/drive/own_check.h"
 #include "harness/drive/plant.h"
 #include "harness/drive/second_boot.h"
 #include "harness/drive/watch.h"
@@ -40,6 +41,9 @@ struct examiner {
 	struct examined last;
 	struct crashdisk *observed_disk; /* borrowed; where looks are being logged, or NULL */
 	bool was_logging;
+	const char *passed[JUDGE_VERDICTS_MAX]; /* see examiner_pass() */
+	size_t passed_count;
+	uint64_t passed_since; /* the recovery of this point that was the first to pass; 0: none */
 	uint64_t point_recoveries, observed, hits, asked;
 };
 
@@ -62,6 +66,7 @@ void examiner_begin_point(struct examiner *e)
 	e->grade = GRADE_DURABLE;
 	e->lost_max = 0;
 	e->point_recoveries = 0;
+	e->passed_since = 0;
 	e->point++;
 }
 
@@ -119,6 +124,14 @@ static void boot(const struct examiner *e, struct storage *storage, uint64_t see
 void examiner_interrupt_recovery(struct examiner *e)
 {
 	observer_pragmas_first(&e->observer);
+}
+
+void examiner_pass(struct examiner *e, const char *const *oracles, size_t count)
+{
+	ASSERT_OP(count, <=, JUDGE_VERDICTS_MAX);
+	for (size_t i = 0; i < count; i++)
+		e->passed[i] = oracles[i];
+	e->passed_count = count;
 }
 
 void examiner_recover_storage(struct examiner *e, struct storage *storage, uint64_t position,
@@ -322,7 +335,7 @@ static uint32_t observe_state(struct examiner *e, struct storage *storage, struc
 	 */
 	if (db == NULL || e->observer.one_connection)
 		disk = NULL;
-	if (disk != NULL) {
+	if (disk != NULL && !own_check_forgets()) {
 		root = fi_vfs_shm_hash();
 		index = memo_find(e->memo, disk, root);
 	}
@@ -350,9 +363,12 @@ static uint32_t observe_state(struct examiner *e, struct storage *storage, struc
 	uint32_t after = examine_aftermath(e, index, &second, &clean);
 	/* Only what asked nothing and came to nothing is sure to be a function of the looks. */
 	bool asked_more = choice != NULL && choice->count != asked;
-	if (pure && clean && !asked_more)
+	if (pure && clean && !asked_more && !own_check_forgets())
 		memo_add(e->memo, disk, root, index);
-	e->asked += pure && clean && asked_more;
+	if (pure && asked_more) {
+		e->asked += clean;
+		own_check_strays();
+	}
 	return after;
 }
 
@@ -388,8 +404,16 @@ static int observe_position(void *ctx, uint64_t position, struct observation *re
 	crashdisk_free(disk);
 	if (index == KNOWN_NONE)
 		return err_set(err, ERR_INTERRUPTED, "stopped while the history was read");
-	judge_learn(e->judge, known_at(e->known, index));
-	*ret = *known_at(e->known, index);
+	const struct observation *seen = known_at(e->known, index);
+	/* In between it is something that a crash shows: between two commits, for instance. */
+	if (seen->aftermath.objection[0] != '\0' &&
+	    (position == 0 || position == e->ix->trace->op_count))
+		return err_set(err, ERR_INPUT,
+			       "check objects to the databases as they were at the %s, without any "
+			       "crash: %s",
+			       position == 0 ? "beginning" : "end", seen->aftermath.objection);
+	judge_learn(e->judge, seen);
+	*ret = *seen;
 	ret->probes = NULL; /* these stay with the examiner */
 	ret->probe_count = 0;
 	return 0;
@@ -548,6 +572,27 @@ static void keep_finding(struct examiner *e, const struct verdict *v, uint64_t l
 	free(answers);
 }
 
+static bool is_passed(const struct examiner *e, const char *oracle)
+{
+	for (size_t i = 0; i < e->passed_count; i++)
+		if (strcmp(e->passed[i], oracle) == 0)
+			return true;
+	return false;
+}
+
+/* Of a state that was judged at this point before (no verdicts) it is known that it does not. */
+static bool ends_point(const struct examiner *e, const struct judged *j, size_t verdicts)
+{
+	if (j->grade != GRADE_CORRUPT)
+		return false;
+	if (e->passed_count == 0)
+		return true;
+	for (size_t i = 0; i < verdicts; i++)
+		if (e->verdicts[i].grade == GRADE_CORRUPT && !is_passed(e, e->verdicts[i].oracle))
+			return true;
+	return false;
+}
+
 int examiner_examine(void *ctx, const struct explore_point *point, struct crashdisk *disk,
 		     const struct choice *choice, enum explore_next *ret_next, struct err *err)
 {
@@ -569,9 +614,12 @@ int examiner_examine(void *ctx, const struct explore_point *point, struct crashd
 	}
 	e->last =
 	    (struct examined){.outcome = known_at(e->known, index)->id, .grade = GRADE_DURABLE};
+	bool ends = false;
+
 	for (size_t i = 0; i < point->promise_count; i++) {
 		size_t verdicts;
 		const struct judged *j = judge_state(e, index, point->promises[i], &verdicts);
+		ends = ends || ends_point(e, j, verdicts);
 		for (size_t k = 0; k < verdicts; k++)
 			keep_finding(e, &e->verdicts[k], j->lost, point, point->promises[i],
 				     choice);
@@ -586,7 +634,11 @@ int examiner_examine(void *ctx, const struct explore_point *point, struct crashd
 		e->grade = e->last.grade;
 	if (e->last.lost > e->lost_max)
 		e->lost_max = e->last.lost;
-	*ret_next = e->last.grade == GRADE_CORRUPT ? EXPLORE_STOP_POINT : EXPLORE_GO;
+	if (e->last.grade == GRADE_CORRUPT && e->passed_since == 0)
+		e->passed_since = e->point_recoveries;
+	ends = ends || (e->passed_since != 0 &&
+			e->point_recoveries - e->passed_since >= EXAMINE_PASSED_MAX);
+	*ret_next = ends ? EXPLORE_STOP_POINT : EXPLORE_GO;
 	return 0;
 }
 

@@ -20,6 +20,9 @@ enum {
 	 * everything is forgotten and the work goes on: results do not depend on it. */
 	EXAMINE_KNOWN_BYTES_MAX = 64 << 20, /* observations */
 	EXAMINE_JUDGED_MAX = 1 << 19,	    /* judgements, 64 bytes each */
+	/* Recoveries at one crash point from the first corrupt state that did not end it: recovery
+	 * of a broken file may read everything, and then there is no end of states. */
+	EXAMINE_PASSED_MAX = 4000,
 };
 
 struct examiner;
@@ -42,6 +45,11 @@ void examiner_isolate(struct examiner *e, struct isolate *isolate);
 
 /* Other bounds than EXAMINE_KNOWN_BYTES_MAX and EXAMINE_JUDGED_MAX, for tests. */
 void examiner_bound(struct examiner *e, size_t known_bytes_max, size_t judged_max);
+
+/* Corrupt states of which these oracles alone object do not end their crash point, unless
+ * EXAMINE_PASSED_MAX is reached; see waivers_of_corrupt(). The names are borrowed, the array is
+ * not; `count` is JUDGE_VERDICTS_MAX at most. Called before anything is examined. */
+void examiner_pass(struct examiner *e, const char *const *oracles, size_t count);
 
 /* Depth 2: recoveries open with all of the application's pragmas, before they read anything. Called
  * before anything is examined. */

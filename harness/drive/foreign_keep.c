@@ -164,19 +164,6 @@ static int write_whole(const char *path, const void *data, size_t size, struct e
 	return rc;
 }
 
-/* In single quotes, for a shell. */
-static void put_quoted(struct buf *b, const char *text)
-{
-	buf_printf(b, "'");
-	for (; *text != '\0'; text++) {
-		if (*text == '\'')
-			buf_printf(b, "'\\''");
-		else
-			buf_append(b, text, 1);
-	}
-	buf_printf(b, "'");
-}
-
 static int write_script(const struct foreign_keep *k, struct err *err)
 {
 	char *path = xasprintf("%s/restore.sh", k->folder);
@@ -194,25 +181,25 @@ static int write_script(const struct foreign_keep *k, struct err *err)
 			char *copy = copy_path(k, i);
 
 			buf_printf(&b, "cat ");
-			put_quoted(&b, copy);
+			buf_put_word(&b, copy);
 			buf_printf(&b, " > ");
-			put_quoted(&b, f->path);
+			buf_put_word(&b, f->path);
 			buf_printf(&b, "\nchmod %o ", (unsigned)f->mode);
-			put_quoted(&b, f->path);
+			buf_put_word(&b, f->path);
 			free(copy);
 		} else {
 			buf_printf(&b, "rm -f ");
-			put_quoted(&b, f->path);
+			buf_put_word(&b, f->path);
 		}
 		buf_printf(&b, "\nrm -f ");
 		char *shm = xasprintf("%s-shm", f->path);
 
-		put_quoted(&b, shm);
+		buf_put_word(&b, shm);
 		free(shm);
 		buf_printf(&b, "\n");
 	}
 	buf_printf(&b, "sync\nrm -r ");
-	put_quoted(&b, k->folder);
+	buf_put_word(&b, k->folder);
 	buf_printf(&b, "\n");
 	int rc = write_whole(path, b.data, b.size, err);
 

@@ -3,19 +3,13 @@
 
 #include "faultinject/base/assert.h"
 #include "faultinject/base/buf.h"
-#include "faultinject/base/fileio.h"
-#include "faultinject/vfs.h"
 #include "harness/case/version.h"
 #include "harness/drive/check_gate.h"
 #include "harness/drive/databases.h"
 #include "harness/drive/examine.h"
 #include "harness/drive/identity.h"
-#include "harness/drive/isolate.h"
-#include "harness/drive/kill_bytes.h"
-#include "harness/drive/point_result.h"
-#include "harness/drive/watch.h"
+#include "harness/drive/lint_run.h"
 #include "harness/drive/workers.h"
-#include "harness/lint/lint.h"
 
 #include <inttypes.h>
 #include <sqlite3.h>
@@ -90,6 +84,7 @@ void gate_keep_case(struct gate *g, const struct subject *subject, const struct 
 	struct case_file c = {
 	    .subject = (struct subject *)(uintptr_t)subject,
 	    .trace = (struct trace *)(uintptr_t)t,
+	    .source = (struct case_source *)(uintptr_t)g->source,
 	    .state = {.position = f->position,
 		      .promise = f->promise,
 		      .depth = g->depth == 2 ? 2 : 1,
@@ -171,11 +166,11 @@ static void fill_findings(struct gate *g, const struct subject *subject, const s
 }
 
 /* What the trace lacks, beside what that comes to. */
-static void fill_lint(const struct trace *t, struct case_result *ret)
+static void fill_lint(const struct trace *t, const struct history *h, struct case_result *ret)
 {
 	struct lint lint;
 
-	lint_trace(t, &lint);
+	lint_run(t, h, &lint);
 	for (size_t i = 0; i < lint.count; i++)
 		case_result_lint(ret, lint.findings[i].id, lint.findings[i].message,
 				 lint.findings[i].count);
@@ -193,8 +188,17 @@ static char *why_inconclusive(const struct gate *g, const struct workers_result 
 	const char *hint = "";
 	char *reason = NULL;
 
+	size_t done = stats->points_whole + stats->points_represented;
+
+	if (!stats->spent && !r->interrupted && torn)
+		return xstrdup("the trace is torn");
+	/* See examiner_pass(). */
 	if (!stats->spent && !r->interrupted)
-		return xstrdup(torn ? "the trace is torn" : "exploration stopped early");
+		return xasprintf(
+		    "what is waived as corrupt ended %zu of %zu crash points (a crash, "
+		    "a hang, or %d recoveries from there on), and what lies behind it "
+		    "was not looked at",
+		    stats->points - done, stats->points, EXAMINE_PASSED_MAX);
 	if (g->resume != NULL)
 		hint = r->interrupted || r->points_now > 0
 			   ? "; the same command goes on from here"
@@ -203,10 +207,18 @@ static char *why_inconclusive(const struct gate *g, const struct workers_result 
 	ASSERT(gmp_asprintf(&reason,
 			    "%s with %zu of %zu crash points done; of the %Zd states of those that "
 			    "were begun, %Zd were covered%s",
-			    r->interrupted ? "interrupted" : "budget spent",
-			    stats->points_whole + stats->points_represented, stats->points,
+			    r->interrupted ? "interrupted" : "budget spent", done, stats->points,
 			    stats->states, stats->covered, hint) > 0);
 	return reason;
+}
+
+/* What was found stands; that more may be there is said. */
+static void note_cut(const struct gate *g, const struct workers_result *r, struct case_result *c)
+{
+	char *why = why_inconclusive(g, r, false);
+
+	case_result_note(c, "partial: %s", why);
+	free(why);
 }
 
 /* Nothing that could fail has been asked: such a green means nothing. */
@@ -282,9 +294,7 @@ static int check_strangers(const struct subject *s, const struct trace *t, struc
 	return rc;
 }
 
-/* What was not recorded may have been lost, and what was recorded may lie on top of it: there is
- * nothing to grade, whichever file the hole is in. Owned by the caller; NULL: there is none. */
-static char *why_no_grade(const struct trace *t)
+char *gate_why_no_grade(const struct trace *t)
 {
 	uint64_t hole = trace_first_hole(t);
 	const struct op *op;
@@ -308,6 +318,34 @@ static void fill_result(const struct workers_result *found, const struct examine
 	ret->lost_acked_max = found->lost_max;
 }
 
+int gate_check(const struct subject *subject, const struct trace *t, struct err *err)
+{
+	char *hole = gate_why_no_grade(t);
+	int rc =
+	    hole == NULL ? check_strangers(subject, t, err) : err_set(err, ERR_INPUT, "%s", hole);
+
+	free(hole);
+	return rc;
+}
+
+/* What a resume file knows its points by. */
+static int identify(const struct gate *g, const struct subject *subject, const struct trace *t,
+		    const char *const *passed, size_t passed_count, struct digest *ret,
+		    struct err *err)
+{
+	struct buf options;
+
+	buf_init(&options);
+	buf_printf(&options, "%s%s%s", g->show_data ? "show-data" : "",
+		   g->depth == 2 ? " depth=2" : "", g->representative ? " representative" : "");
+	for (size_t i = 0; i < passed_count; i++)
+		buf_printf(&options, " pass=%s", passed[i]);
+	int rc = exploration_identity(subject, t, buf_str(&options), ret, err);
+
+	buf_release(&options);
+	return rc;
+}
+
 int gate_explore(struct gate *g, const struct subject *subject, const struct trace *t,
 		 struct case_result *ret, struct err *err)
 {
@@ -329,10 +367,12 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 				  .ctx = &x};
 	struct workers_result found;
 	struct check_sampled checked = {0};
+	const char *passed[JUDGE_VERDICTS_MAX];
+	size_t passed_count = 0;
 
 	workers_result_init(&found);
 	int rc = subject_model(subject, &model, err);
-	if (rc == 0 && (ret->reason = why_no_grade(t)) != NULL) {
+	if (rc == 0 && (ret->reason = gate_why_no_grade(t)) != NULL) {
 		ret->verdict = CASE_INCONCLUSIVE;
 		goto out;
 	}
@@ -350,13 +390,13 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 		rc = examiner_create(subject, ix, g->show_data, &e, err);
 	if (rc == 0 && g->depth == 2)
 		examiner_interrupt_recovery(e);
-	if (rc == 0 && g->resume != NULL) {
-		char options[64];
-		(void)snprintf(options, sizeof options, "%s%s%s", g->show_data ? "show-data" : "",
-			       g->depth == 2 ? " depth=2" : "",
-			       g->representative ? " representative" : "");
-		rc = exploration_identity(subject, t, options, &job.key, err);
-	}
+	if (rc == 0 && g->waivers != NULL && !ret->has_expected)
+		passed_count = waivers_of_corrupt(g->waivers, g->today, subject->id, passed,
+						  JUDGE_VERDICTS_MAX);
+	if (rc == 0)
+		examiner_pass(e, passed, passed_count);
+	if (rc == 0 && g->resume != NULL)
+		rc = identify(g, subject, t, passed, passed_count, &job.key, err);
 	if (rc != 0)
 		goto out;
 	history_points(examiner_history(e), &extra, &extra_count);
@@ -379,7 +419,7 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 	ret->represented = !t->torn && found.stats.points_represented == found.stats.points;
 	ret->seconds = (double)(gate_now_ns() - x.begin_ns) / 1e9;
 	fill_findings(g, subject, t, e, &found, ret);
-	fill_lint(t, ret);
+	fill_lint(t, examiner_history(e), ret);
 	if (rc == 0 && subject->check != NULL)
 		check_fill(&checked, ret);
 	if (ix->sector_size != t->device.sector_size_bytes && !model.process_crash)
@@ -402,9 +442,13 @@ int gate_explore(struct gate *g, const struct subject *subject, const struct tra
 				 t->torn_size_bytes);
 	if (rc == 0) {
 		gate_verdict(ret);
+		if (g->waivers != NULL)
+			waivers_apply(g->waivers, g->today, ret);
 		note_unpromised(t, examiner_history(e), ret);
 		if (ret->verdict == CASE_INCONCLUSIVE)
 			ret->reason = why_inconclusive(g, &found, t->torn);
+		else if (ret->verdict == CASE_VIOLATED && (found.stats.spent || found.interrupted))
+			note_cut(g, &found, ret);
 		else if (ret->verdict == CASE_HELD)
 			doubt_vacuous(t, examiner_history(e), ret);
 		if (subject->check != NULL)
@@ -437,210 +481,5 @@ int gate_save_cases(const struct gate *g, const char *directory, struct err *err
 			rc = case_file_save(c, directory, err);
 		case_file_free(c);
 	}
-	return rc;
-}
-
-/* ---- replay -------------------------------------------------------------------------------- */
-
-/* What the child sends: decisions as they are made, and at its end a record (point_result.h). */
-enum {
-	REPLAY_TOLD = 1, /* answer (4), n (4), size of the question (8), question */
-	REPLAY_RESULT,	 /* a record */
-};
-
-struct replay {
-	const struct trace_index *ix;
-	const struct model *model;
-	const struct explore_point *point;
-	const struct case_state *state;
-	struct examiner *examiner;
-	int out; /* in the child */
-};
-
-static void tell_parent(void *ctx, const char *question, uint32_t answer, uint32_t n)
-{
-	const struct replay *r = ctx;
-	struct buf b;
-
-	buf_init(&b);
-	buf_put_u8(&b, REPLAY_TOLD);
-	buf_put_u32(&b, answer);
-	buf_put_u32(&b, n);
-	buf_put_u64(&b, strlen(question));
-	buf_append(&b, question, strlen(question));
-	(void)fd_write_all(r->out, b.data, b.size);
-	buf_release(&b);
-}
-
-static int examine_again(void *ctx, const struct explore_point *point, struct crashdisk *disk,
-			 const struct choice *choice, enum explore_next *ret_next, struct err *err)
-{
-	const struct replay *r = ctx;
-
-	return examiner_examine(r->examiner, point, disk, choice, ret_next, err);
-}
-
-static int recover_again(void *ctx, const struct explore_point *point, struct crashdisk *disk,
-			 enum explore_next *ret_next, struct err *err)
-{
-	const struct replay *r = ctx;
-
-	return examiner_recover(r->examiner, point, disk, ret_next, err);
-}
-
-static bool keep_beating(void *ctx)
-{
-	isolate_beat(ctx);
-	return false;
-}
-
-static void replay_child(void *ctx, struct isolate *isolate, int out)
-{
-	struct replay *r = ctx;
-	struct explore_callbacks callbacks = {.examine = examine_again,
-					      .recover = recover_again,
-					      .tell = tell_parent,
-					      .ctx = r,
-					      .representative = r->state->representative};
-	struct point_result result;
-	struct buf b;
-
-	r->out = out;
-	watch_set(keep_beating, isolate);
-	examiner_isolate(r->examiner, isolate);
-	point_result_init(&result);
-	(void)explore_replay(r->ix, r->model, r->point, r->state->answers, r->state->answer_count,
-			     &isolate->choice, &callbacks, &result.error);
-	struct examined x = examiner_last(r->examiner);
-	result.grade = x.grade;
-	result.lost_max = x.lost;
-	/* All of them, also two of one oracle and grade. */
-	for (size_t i = 0; i < x.verdict_count && i < EXAMINE_FINDINGS_MAX; i++)
-		result.findings[result.finding_count++].verdict = x.verdicts[i];
-	buf_init(&b);
-	buf_put_u8(&b, REPLAY_RESULT);
-	point_result_encode(&result, &b);
-	(void)fd_write_all(out, b.data, b.size);
-	buf_release(&b);
-	point_result_release(&result);
-}
-
-/* Tells the decisions, and reads the result that stands behind them, if there is one. */
-static int hear_child(const struct buf *output, const struct gate_replay *options,
-		      struct point_result *ret, bool *ret_complete, struct err *err)
-{
-	struct kill_reader r = {output->data, output->size, false};
-
-	*ret_complete = false;
-	while (r.left > 0 && !r.cut) {
-		uint8_t kind = kill_take_u8(&r);
-		if (kind == REPLAY_RESULT) {
-			*ret_complete = true;
-			return point_result_decode(r.at, r.left, ret, err);
-		}
-		uint32_t answer = kill_take_u32(&r), n = kill_take_u32(&r);
-		size_t size = kill_take_count(&r, 1);
-		char *question = xcalloc(size + 1, 1);
-		kill_take(&r, question, size);
-		if (!r.cut && options->tell != NULL)
-			options->tell(options->ctx, question, answer, n);
-		free(question);
-	}
-	return 0;
-}
-
-/* Runs the state in a child; *ret holds the verdicts, also about the child's own death. */
-static int replay_isolated(struct replay *r, const struct gate_replay *options,
-			   struct point_result *ret, struct err *err)
-{
-	uint64_t hang_ns =
-	    options->hang_ns != 0 ? options->hang_ns : (uint64_t)ISOLATE_HANG_SECONDS * 1000000000u;
-	struct isolate_work work = {.child = replay_child, .ctx = r, .hang_ns = hang_ns};
-	struct isolate *isolate = isolate_create();
-	struct isolate_death death;
-	struct buf output;
-	bool complete;
-
-	buf_init(&output);
-	int rc = isolate_run(isolate, &work, &output, &death, err);
-	if (rc == 0)
-		rc = hear_child(&output, options, ret, &complete, err);
-	if (rc != 0)
-		goto out;
-	if (death.fate == ISOLATE_CRASHED || death.fate == ISOLATE_HUNG) {
-		struct verdict *v = &ret->findings[ret->finding_count++].verdict;
-		v->oracle = "recovery";
-		v->grade = ret->grade = GRADE_CORRUPT;
-		isolate_say(&death, hang_ns, v->message, sizeof v->message);
-	} else if (death.fate != ISOLATE_ENDED || !complete) {
-		rc =
-		    err_set(err, ERR_HARNESS, "the process of the replay vanished: %s", death.text);
-	} else if (ret->error.code != 0) {
-		*err = ret->error;
-		rc = err->code;
-	}
-out:
-	buf_release(&output);
-	isolate_free(isolate);
-	return rc;
-}
-
-int gate_replay(const struct case_file *c, const struct gate_replay *options,
-		struct verdict *ret_verdicts, size_t max, size_t *ret_count, enum grade *ret_grade,
-		uint64_t *ret_lost, uint64_t *ret_commits, struct err *err)
-{
-	struct model model;
-	struct trace_index *ix = NULL;
-	struct examiner *e = NULL;
-	struct explore_point point = {
-	    .position = c->state.position,
-	    .cut_bytes = c->state.has_cut ? (size_t)c->state.cut_bytes : SIZE_MAX,
-	    .promises = &c->state.promise,
-	    .promise_count = 1,
-	    .again = {c->state.has_again, c->state.again_position,
-		      c->state.again_has_cut ? (size_t)c->state.again_cut_bytes : SIZE_MAX}};
-	struct replay r = {.model = &model, .point = &point, .state = &c->state};
-	struct point_result result;
-	int rc = subject_model(c->subject, &model, err);
-	char *hole = why_no_grade(c->trace);
-
-	point_result_init(&result);
-	if (rc == 0 && hole != NULL)
-		rc = err_set(err, ERR_INPUT, "%s", hole);
-	free(hole);
-	/* A file from a stranger may claim what its disk cannot leave (D8, D11). */
-	if (rc == 0 &&
-	    (((c->state.has_cut || c->state.again_has_cut) && !model.process_crash) ||
-	     (c->state.promise != c->state.position && model.fsync != MODEL_FSYNC_BARRIER)))
-		rc = err_set(err, ERR_INPUT,
-			     "the case has a state that its disk model cannot leave");
-	if (rc == 0)
-		rc = trace_index_build(c->trace, &model, &ix, err);
-	if (rc == 0 && max > 0 && check_is_oracle(c->finding.oracle)) {
-		*ret_lost = *ret_commits = 0;
-		rc = check_replay(c, options, ix, &model, ret_verdicts, ret_count, ret_grade, err);
-		goto out;
-	}
-	if (rc == 0)
-		rc = examiner_create(c->subject, ix, options->show_data, &e, err);
-	if (rc != 0)
-		goto out;
-	if (c->state.depth == 2)
-		examiner_interrupt_recovery(e);
-	r.examiner = e;
-	r.ix = ix;
-	rc = replay_isolated(&r, options, &result, err);
-	if (rc == 0) {
-		*ret_count = result.finding_count < max ? result.finding_count : max;
-		for (size_t i = 0; i < *ret_count; i++)
-			ret_verdicts[i] = result.findings[i].verdict;
-		*ret_grade = result.grade;
-		*ret_lost = result.lost_max;
-		*ret_commits = history_commits(examiner_history(e));
-	}
-out:
-	point_result_release(&result);
-	examiner_free(e);
-	trace_index_free(ix);
 	return rc;
 }

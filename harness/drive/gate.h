@@ -10,7 +10,10 @@
 #include "harness/case/case_file.h"
 #include "harness/case/result.h"
 #include "harness/case/subject.h"
+#include "harness/case/waivers.h"
+#include "harness/drive/disk_calls.h"
 #include "harness/drive/finding.h"
+#include "harness/explore/explore.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,6 +47,14 @@ struct gate {
 	void *ctx;
 	uint64_t progress_ns; /* when progress was last reported */
 
+	/* Where the trace that is explored comes from, for its case files; borrowed; NULL: no
+	 * scenario. */
+	const struct case_source *source;
+
+	/* Waivers of the case that is explored, and the day; borrowed; NULL: none. */
+	const struct waiver_list *waivers;
+	int64_t today;
+
 	struct gate_case *cases; /* owned; no token twice */
 	size_t case_count, case_cap;
 };
@@ -62,6 +73,11 @@ uint64_t gate_now_ns(void);
 int gate_explore(struct gate *g, const struct subject *subject, const struct trace *t,
 		 struct case_result *ret, struct err *err);
 
+/* Can the trace be judged at all? ERR_INPUT: it has a hole, or a database that nobody would look
+ * at.
+ */
+int gate_check(const struct subject *subject, const struct trace *t, struct err *err);
+
 /* Sets the verdict from grade, floor and expectation, and whether exploration was whole. */
 void gate_verdict(struct case_result *c);
 
@@ -72,6 +88,14 @@ void gate_keep_case(struct gate *g, const struct subject *subject, const struct 
 /* Writes all case files of the gate into a directory. */
 int gate_save_cases(const struct gate *g, const char *directory, struct err *err);
 
+/* Why a trace cannot be graded, or NULL; owned by the caller. What was not recorded may have been
+ * lost, and what was recorded may lie on top of it: there is nothing to grade, whichever file the
+ * hole is in. */
+char *gate_why_no_grade(const struct trace *t);
+
+/* Where a case crashes. Borrows from the state. */
+struct explore_point gate_point(const struct case_state *s);
+
 /* Runs a case file's state again, in a child process: a state that kills it, or hangs, is a finding
  * of the oracle "recovery" as it was when it was found. The findings are the caller's: up to `max`
  * verdicts. `tell` (may be NULL) is told every decision, see crashdisk_narrate(). */
@@ -80,6 +104,10 @@ struct gate_replay {
 	uint64_t hang_ns; /* 0: ISOLATE_HANG_SECONDS */
 	void (*tell)(void *ctx, const char *question, uint32_t answer, uint32_t n);
 	void *ctx;
+	/* What SQLite did to the disk, appended; NULL: nobody asks. Empty for a case of --check. */
+	struct disk_calls *calls;
+	/* For a debugger: no child. What kills the state, kills us. */
+	bool in_process;
 };
 int gate_replay(const struct case_file *c, const struct gate_replay *options,
 		struct verdict *ret_verdicts, size_t max, size_t *ret_count, enum grade *ret_grade,

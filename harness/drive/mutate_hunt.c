@@ -6,6 +6,7 @@
 
 #include "faultinject/base/buf.h"
 #include "harness/drive/examine.h"
+#include "harness/drive/hunt.h"
 #include "harness/drive/watch.h"
 #include "harness/explore/explore.h"
 
@@ -164,6 +165,19 @@ static int compare_with(struct hunt *h, size_t i, const struct explore_point *po
 	return rc;
 }
 
+static int begin_point(void *ctx, size_t index, const struct explore_point *point, bool *ret_end,
+		       struct err *err)
+{
+	return compare_with(ctx, index, point, ret_end, err);
+}
+
+static bool is_found(void *ctx)
+{
+	const struct hunt *h = ctx;
+
+	return h->found->found;
+}
+
 static int search_points(struct hunt *h, const struct trace_index *ix, const struct model *model,
 			 const struct explore_points *points, struct err *err)
 {
@@ -171,46 +185,21 @@ static int search_points(struct hunt *h, const struct trace_index *ix, const str
 	 * first that are looked at (the newest of all, the oldest of all, single deviations); or
 	 * nearer, but deeper; or far away. So the first passes are narrow and the last is
 	 * everything. Measured on the scenarios that are shipped: 100 recoveries at most. */
-	static const struct {
-		size_t points;
-		uint64_t recoveries; /* at each */
-	} passes[] = {{8, 5}, {3, 40}, {SIZE_MAX, 5}, {SIZE_MAX, UINT64_MAX}};
+	static const struct hunt_pass passes[] = {
+	    {8, 5}, {3, 40}, {SIZE_MAX, 5}, {SIZE_MAX, UINT64_MAX}};
 	enum { PASSES = sizeof passes / sizeof passes[0] };
 	struct explore_callbacks callbacks = {
 	    .examine = hunt_examine, .spent = hunt_spent, .ctx = h};
 	struct explore_search *search = explore_search_create(ix, model, &callbacks, NULL, 0);
-	int rc = 0;
-
-	h->found->whole = false;
 	/* A single point needs no order. */
-	for (size_t pass = points->count == 1 ? PASSES - 1 : 0; pass < PASSES; pass++) {
-		size_t count =
-		    points->count > passes[pass].points ? passes[pass].points : points->count;
-		bool whole = count == points->count;
-		for (size_t i = 0; i < count; i++) {
-			struct explore_outcome outcome;
-			bool ended;
-			rc = compare_with(h, i, &points->items[i], &ended, err);
-			if (rc != 0 || ended)
-				goto out;
-			explore_outcome_init(&outcome);
-			examiner_begin_point(h->examiner);
-			rc = explore_search_point(search, &points->items[i],
-						  passes[pass].recoveries, &outcome, err);
-			enum explore_end end = outcome.end;
-			explore_outcome_release(&outcome);
-			if (rc != 0 || h->found->found || end == EXPLORE_SPENT ||
-			    end == EXPLORE_STOPPED)
-				goto out;
-			/* A corrupt state that the sound run has, too, ends its point. */
-			whole = whole && (end == EXPLORE_WHOLE || end == EXPLORE_CORRUPT);
-		}
-		if (whole) {
-			h->found->whole = true;
-			break;
-		}
-	}
-out:
+	size_t skipped = points->count == 1 ? PASSES - 1 : 0;
+	struct hunt_plan plan = {.passes = passes + skipped,
+				 .pass_count = PASSES - skipped,
+				 .begin = begin_point,
+				 .found = is_found,
+				 .ctx = h};
+	int rc = hunt_points(search, h->examiner, points, &plan, &h->found->whole, err);
+
 	explore_search_free(search);
 	return rc;
 }

@@ -13,6 +13,7 @@
 #include "harness/case/version.h"
 #include "harness/drive/observe.h"
 #include "harness/drive/plant.h"
+#include "harness/drive/statements.h"
 #include "harness/drive/watch.h"
 #include "harness/drive/workload.h"
 #include "harness/drive/workload_files.h"
@@ -198,12 +199,14 @@ static int run_setup(struct recording *r, struct err *err)
 	if (rc != 0)
 		return rc;
 	for (size_t i = 0; i < list->count && rc == 0; i++) {
+		statements_at(r->scenario->path, list->items[i].line);
 		rc = run_setup_statement(r, db, &list->items[i], err);
 		if (rc != 0)
 			break;
 		if (sqlite3_get_autocommit(db))
 			disk_note(r->disk, OP_ACK, "");
 	}
+	statements_at(NULL, 0);
 	if (rc == 0 && !sqlite3_get_autocommit(db))
 		rc = err_set(err, ERR_INPUT, "%s:%d: @setup ends inside a transaction",
 			     r->scenario->path, list->items[list->count - 1].line);
@@ -301,7 +304,9 @@ static int client_turn(struct recording *r, struct client_run *c, bool *ret_done
 		bool failed = false;
 		if (was_open)
 			fi_vfs_clock_move();
+		statements_at(r->scenario->path, st->line);
 		int rc = run_statement(r, c, st, &failed, err);
+		statements_at(NULL, 0);
 		if (rc != 0)
 			return rc;
 		if (!was_open)
@@ -526,15 +531,20 @@ int record_case(const struct scenario *s, const struct case_spec *spec,
 	fi_vfs_clock_plan(fi_clock_find(s->clock));
 	fi_vfs_call_limit(0);
 	watch_begin();
-	if (s->has_setup && s->setup_crash)
+	if (s->has_setup && s->setup_crash) {
 		disk_record(r.disk, t);
+		statements_begin(t, r.storage);
+	}
 	if (s->has_setup)
 		rc = run_setup(&r, err);
-	if (rc == 0 && !(s->has_setup && s->setup_crash))
+	if (rc == 0 && !(s->has_setup && s->setup_crash)) {
 		disk_record(r.disk, t);
+		statements_begin(t, r.storage);
+	}
 	if (rc == 0 && r.skip_reason == NULL)
 		rc = s->workload != NULL ? run_workload(&r, err) : run_clients(&r, err);
 	disk_record(r.disk, NULL);
+	statements_end();
 	if (rc == 0 && r.skip_reason == NULL && s->plant != NULL) {
 		struct trace *planted = plant_in_trace(s->plant, t, NULL);
 		if (planted != NULL) {

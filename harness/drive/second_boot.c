@@ -2,6 +2,7 @@
 #include "harness/drive/second_boot.h"
 
 #include "faultinject/base/assert.h"
+#include "harness/drive/own_check.h"
 
 struct running {
 	const struct second_boot *boot;
@@ -45,5 +46,13 @@ struct aftermath second_boot_run(const struct observer *o, const struct observat
 	fi_vfs_plant(boot->defect);
 	aftermath_second_open(o, seen, &view, &a);
 	ASSERT_OP(fi_vfs_open_count(), ==, 0);
+	if (own_check_is_set()) {
+		own_check_boot(scratch_begin(scratch, boot->storage), boot->device);
+		/* A cold one is read by nobody but whoever writes over it. */
+		if (a.hot[0] == '\0')
+			aftermath_empty_journals(o, &view);
+		own_check_ask(a.objection);
+		ASSERT_OP(fi_vfs_open_count(), ==, 0);
+	}
 	return a;
 }

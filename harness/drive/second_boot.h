@@ -10,6 +10,8 @@
  * journal is there and hot, the sizes and the first page were looked at by the observing
  * connection. What lies behind the last valid frame of a log, and in a cold journal, is read by
  * nobody.
+ *
+ * Last comes a third boot for the program's own check, if there is one (own_check.h).
  */
 #ifndef DRIVE_SECOND_BOOT_H
 #define DRIVE_SECOND_BOOT_H

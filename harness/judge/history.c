@@ -210,6 +210,23 @@ static bool assign(struct judging *j)
 	return rc >= 0;
 }
 
+bool history_place(const struct history *h, uint64_t position, const struct observation *o,
+		   size_t ret_placed[OBSERVED_FILES_MAX])
+{
+	struct verdict verdict;
+	struct judging j = {.h = h, .position = position, .o = o, .verdict = &verdict};
+	bool legal;
+
+	ASSERT_OP(o->rc, ==, 0);
+	ASSERT_OP(o->file_count, ==, h->file_count);
+	legal = assign(&j);
+	for (size_t f = 0; f < h->file_count; f++)
+		ret_placed[f] = legal ? j.chosen[f]
+				      : match_below(&h->lines[f], h->lines[f].count, position,
+						    o->files[f].state);
+	return legal;
+}
+
 void history_judge(const struct history *h, uint64_t position, const struct observation *o,
 		   struct history_judgement *ret)
 {

@@ -93,6 +93,12 @@ struct history_judgement {
 	uint64_t lost_acked;	/* acknowledged transactions that are not there */
 };
 
+/* Where the highest legal assignment puts each file: an index into the states of its line. False:
+ * there is none; then each file that looks like a state of its own line, whatever the others do, is
+ * put there, and the others at SIZE_MAX. */
+bool history_place(const struct history *h, uint64_t position, const struct observation *o,
+		   size_t ret_placed[OBSERVED_FILES_MAX]);
+
 /* Judges one observation (rc == 0) at a crash position. */
 void history_judge(const struct history *h, uint64_t position, const struct observation *o,
 		   struct history_judgement *ret);

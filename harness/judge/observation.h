@@ -55,6 +55,8 @@ struct aftermath {
 	struct observed_failure write;	     /* of writing to each schema and committing */
 	bool unread;			     /* another connection did not read what was written */
 	struct observed_failure locked_out;  /* busy, locked or protocol, with nobody else there */
+	/* What the program's own check (harness/drive/own_check.h) finds wrong; "" = nothing */
+	char objection[OBSERVATION_TEXT_SIZE];
 };
 
 struct observation {

@@ -18,8 +18,9 @@
 #include <string.h>
 
 static const struct oracle *const oracles[] = {
-    &oracle_recovery, &oracle_integrity, &oracle_invariant,   &oracle_batch,	&oracle_order,
-    &oracle_schema,   &oracle_leftovers, &oracle_second_open, &oracle_writable, &oracle_liveness,
+    &oracle_recovery, &oracle_integrity, &oracle_invariant, &oracle_batch,
+    &oracle_order,    &oracle_schema,	 &oracle_leftovers, &oracle_second_open,
+    &oracle_writable, &oracle_liveness,	 &oracle_own_check,
 };
 
 enum {
@@ -208,6 +209,24 @@ size_t judge_not_applicable(const struct judge *j, struct judge_not_applicable *
 		if (j->selves[i] != NULL && oracles[i]->not_applicable != NULL)
 			count += oracles[i]->not_applicable(j->selves[i], ret + count, max - count);
 	return count;
+}
+
+bool judge_knows(const char *oracle, const char **ret_names)
+{
+	static char names[256];
+	bool known = strcmp(oracle, "history") == 0 || strcmp(oracle, "check") == 0;
+	size_t at = (size_t)snprintf(names, sizeof names, "history, check");
+
+	for (size_t i = 0; i < ORACLE_COUNT; i++) {
+		known = known || strcmp(oracles[i]->info.name, oracle) == 0;
+		ASSERT_OP(at, <, sizeof names);
+		at +=
+		    (size_t)snprintf(names + at, sizeof names - at, ", %s", oracles[i]->info.name);
+	}
+	ASSERT_OP(at, <, sizeof names);
+	if (ret_names != NULL)
+		*ret_names = names;
+	return known;
 }
 
 bool judge_always_on(const char *oracle)

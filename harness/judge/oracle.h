@@ -59,6 +59,11 @@ size_t judge_not_applicable(const struct judge *j, struct judge_not_applicable *
  * missing. */
 bool judge_always_on(const char *oracle);
 
+/* Is there an oracle of this name that can object in a result? Also those that are none of this
+ * list: the history, and the user's command (--check). *ret_names (static; may be NULL) lists them
+ * all. */
+bool judge_knows(const char *oracle, const char **ret_names);
+
 enum { JUDGE_VERDICTS_MAX = 16 };
 
 /* Judges one observation (rc == 0 or not) at a crash position: history first, then each oracle.

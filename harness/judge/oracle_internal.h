@@ -56,7 +56,7 @@ struct oracle {
 
 extern const struct oracle oracle_recovery, oracle_integrity, oracle_invariant, oracle_batch,
     oracle_order, oracle_schema, oracle_leftovers, oracle_second_open, oracle_writable,
-    oracle_liveness;
+    oracle_liveness, oracle_own_check;
 
 /* The fate of a probe on an observation that could be read. */
 enum probe_status judge_probe_status(const struct judge *j, const struct observation *o,

@@ -88,36 +88,36 @@ const char *lint_show_name(const struct scan *s, uint32_t name, char *buf)
 	return buf;
 }
 
-static void missing(const struct scan *s, const struct syncs *syncs, const char *what,
-		    const char *name, uint64_t from, const char *did, char *buf)
+static void missing(const struct scan *s, const struct syncs *syncs, const char *sync,
+		    const char *name, uint64_t from, const char *what, const char *then, char *buf)
 {
 	int n = snprintf(buf, SHOWN_TEXT_SIZE,
-			 "there is no %s %s between op %" PRIu64 ", which %s, and op %" PRIu64,
-			 what, name, from, did, s->position);
+			 "there is no %s %s between %s (op %" PRIu64 ") and %s (op %" PRIu64 ")",
+			 sync, name, what, from, then, s->position);
 
 	if (n > 0 && n < SHOWN_TEXT_SIZE && syncs != NULL && syncs->begun > from)
 		snprintf(buf + n, SHOWN_TEXT_SIZE - (size_t)n,
-			 " (the one that began at op %" PRIu64 " had not ended)", syncs->begun);
+			 "; the one that began at op %" PRIu64 " had not ended", syncs->begun);
 }
 
 const char *lint_missing_sync(const struct scan *s, uint32_t inode, uint32_t name, uint64_t from,
-			      const char *did, char *buf)
+			      const char *what, const char *then, char *buf)
 {
 	char shown[SHOWN_NAME_SIZE];
 
-	missing(s, &s->files[inode].syncs, "sync of", lint_show_name(s, name, shown), from, did,
-		buf);
+	missing(s, &s->files[inode].syncs, "sync of", lint_show_name(s, name, shown), from, what,
+		then, buf);
 	return buf;
 }
 
 const char *lint_missing_dirsync(const struct scan *s, uint32_t name, uint64_t from,
-				 const char *did, char *buf)
+				 const char *what, const char *then, char *buf)
 {
 	uint32_t directory = s->paths[name].directory;
 	char shown[SHOWN_NAME_SIZE];
 
 	missing(s, directory == 0 ? NULL : &s->directories[directory], "directory sync for",
-		lint_show_name(s, name, shown), from, did, buf);
+		lint_show_name(s, name, shown), from, what, then, buf);
 	return buf;
 }
 
@@ -133,6 +133,48 @@ bool lint_is_ack_of(const struct actor *acker, const struct actor *actor)
 {
 	return acker->process == actor->process && acker->connection == actor->connection &&
 	       (acker->connection != 0 || acker->thread == actor->thread);
+}
+
+const char *lint_end_noun(const char *word)
+{
+	static const char *const nouns[][2] = {
+	    {"deleted", "deletion"},	 {"renamed", "renaming"},  {"replaced", "replacement"},
+	    {"truncated", "truncation"}, {"restarted", "restart"},
+	};
+
+	for (size_t i = 0; i < sizeof nouns / sizeof nouns[0]; i++)
+		if (strcmp(word, nouns[i][0]) == 0)
+			return nouns[i][1];
+	ASSERT(strcmp(word, "zeroed") == 0);
+	return "end";
+}
+
+const char *lint_promise_verb(const struct scan *s)
+{
+	switch ((enum op_kind)trace_at(s->t, s->position)->kind) {
+	case OP_ACK:
+		return "was acknowledged";
+	case OP_OUTPUT:
+		return "was over, and output followed";
+	case OP_UNLOCK:
+		return "was over, and its lock was released";
+	default: /* a lock, or a write where locks are kept: of the connection's next one */
+		return "was over, and the next transaction began";
+	}
+}
+
+const char *lint_promise_noun(const struct scan *s)
+{
+	switch ((enum op_kind)trace_at(s->t, s->position)->kind) {
+	case OP_ACK:
+		return "the acknowledgement";
+	case OP_OUTPUT:
+		return "the output";
+	case OP_UNLOCK:
+		return "the release of the lock";
+	default:
+		return "the next transaction";
+	}
 }
 
 /* ---- databases ---- */
@@ -321,19 +363,19 @@ static void unlogged_ack(struct scan *s, struct database *d)
 	uint64_t at = d->unlogged;
 	struct lint_finding *finding;
 
-	if (at == 0 || !lint_is_ack_of(&s->actor, &d->unlogged_by))
+	if (at == 0 || !lint_is_promised(s, &d->unlogged_by))
 		return;
 	d->unlogged = 0;
 	if (d->inode == 0 || is_durable(&s->files[d->inode].syncs, at))
 		return;
 	finding = lint_report(s, LINT_DATABASE_BEFORE_ACK, d, at);
 	if (finding != NULL)
-		snprintf(
-		    finding->message, sizeof finding->message,
-		    "a commit was acknowledged (op %" PRIu64 ") before its pages in %s, which no "
-		    "log holds, were synced: %s",
-		    s->position, lint_show_name(s, d->name, shown),
-		    lint_missing_sync(s, d->inode, d->name, at, "wrote the last of them", text));
+		snprintf(finding->message, sizeof finding->message,
+			 "a commit %s (op %" PRIu64 ") before its pages in %s, which no "
+			 "log holds, were synced: %s",
+			 lint_promise_verb(s), s->position, lint_show_name(s, d->name, shown),
+			 lint_missing_sync(s, d->inode, d->name, at, "the last of them",
+					   lint_promise_noun(s), text));
 }
 
 static void written(struct scan *s, const struct op *op)
@@ -373,6 +415,17 @@ static void truncated(struct scan *s, const struct op *op)
 }
 
 /* ---- the pass ---- */
+
+/* Somebody relies on what this one committed, from the operation in hand on. */
+static void promised(struct scan *s, struct actor acker)
+{
+	s->acker = acker;
+	for (size_t i = 0; i < s->database_count; i++) {
+		lint_journal_ack(s, s->databases[i]);
+		lint_wal_ack(s, s->databases[i]);
+		unlogged_ack(s, s->databases[i]);
+	}
+}
 
 /* One that failed orders nothing, and is passed over as if it were not there. */
 static void sync_ended(struct syncs *syncs, const struct op *op)
@@ -422,11 +475,8 @@ static void step(struct scan *s, const struct op *op)
 		name_given(s, op->name2, op->inode, NULL, 0);
 		break;
 	case OP_ACK:
-		for (size_t i = 0; i < s->database_count; i++) {
-			lint_journal_ack(s, s->databases[i]);
-			lint_wal_ack(s, s->databases[i]);
-			unlogged_ack(s, s->databases[i]);
-		}
+		if (s->own_acks)
+			promised(s, s->actor);
 		break;
 	case OP_LOCK:
 	case OP_UNLOCK:
@@ -462,11 +512,14 @@ static int compare_findings(const void *a, const void *b)
 	return strcmp(x->database, y->database);
 }
 
-void lint_trace(const struct trace *t, struct lint *ret)
+void lint_trace(const struct trace *t, const struct lint_ack *acks, size_t ack_count,
+		struct lint *ret)
 {
+	size_t told = 0;
 	struct scan s = {
 	    .t = t,
 	    .ret = ret,
+	    .own_acks = acks == NULL,
 	    .files = xcalloc((size_t)t->inode_count + 1, sizeof *s.files),
 	    .paths = xcalloc((size_t)t->name_count + 1, sizeof *s.paths),
 	    .directories = xcalloc((size_t)t->name_count + 1, sizeof *s.directories),
@@ -475,8 +528,14 @@ void lint_trace(const struct trace *t, struct lint *ret)
 	*ret = (struct lint){0};
 	find_names(&s);
 	read_base(&s);
-	for (s.position = 1; s.position <= t->op_count; s.position++)
+	for (s.position = 1; s.position <= t->op_count; s.position++) {
+		/* Before it, because it may be the first write of the next transaction. */
+		for (; acks != NULL && told < ack_count && acks[told].position <= s.position;
+		     told++)
+			promised(&s, (struct actor){acks[told].process, acks[told].thread,
+						    acks[told].connection});
 		step(&s, trace_at(t, s.position));
+	}
 	if (ret->count > 0)
 		qsort(ret->findings, ret->count, sizeof *ret->findings, compare_findings);
 	for (size_t i = 0; i < s.database_count; i++) {

@@ -17,8 +17,7 @@
  * operation by operation, never by content that a disk returned; writes through a mapping are not
  * seen; a file that is written in pieces other than those of SQLite's pager is followed as far as
  * page numbers can be put together. A device that reported SQLITE_IOCAP_SEQUENTIAL keeps the order
- * by itself: only the rules about acknowledgements apply. Without OP_ACK in a trace those say
- * nothing.
+ * by itself: only the rules about promises apply. Where promises come from: lint_trace().
  *
  * Threads: a call is one thread's; it keeps nothing.
  */
@@ -68,7 +67,7 @@ enum {
  *     atomiccommit.html 3.10, 3.11; 5.4, 5.5.
  *
  * journal-end-before-ack
- *     The end of the journal is durable before the commit is acknowledged: a deletion by a
+ *     The end of the journal is durable before the commit is promised: a deletion by a
  *     directory sync, anything else by a sync of the journal. Fires by design in DELETE mode
  *     below EXTRA. Not for rollbacks, nor for journals whose super-journal is durably deleted
  *     (they are not hot). pragma.html#pragma_synchronous.
@@ -96,7 +95,7 @@ enum {
  *     writes. pragma.html#pragma_journal_mode.
  *
  * database-before-ack
- *     ... and what was written so is durable before it is acknowledged.
+ *     ... and what was written so is durable before it is promised.
  *     pragma.html#pragma_synchronous.
  *
  * log-header-before-frames
@@ -104,7 +103,7 @@ enum {
  *     sqlite3WalFrames(), and ticket ff5be73dee.
  *
  * commit-before-ack
- *     The frames up to a commit are durable before it is acknowledged. Fires by design at
+ *     The frames up to a commit are durable before it is promised. Fires by design at
  *     synchronous=NORMAL. pragma.html#pragma_synchronous.
  *
  * log-name-before-ack
@@ -122,7 +121,7 @@ enum {
  *     A log is restarted, cut or deleted after the pages that a checkpoint wrote are durable.
  *     Not checked: that a checkpoint copied all of them. wal.html, as above.
  *
- * Not checked by any rule: that an ACK comes after the commit at all (the history does); rows.
+ * Not checked by any rule: that a promise comes after the commit at all (the history does); rows.
  */
 #define LINT_RULES(X)                                                                              \
 	X(JOURNAL_BEFORE_PAGE, "journal-before-page", true)                                        \
@@ -173,9 +172,20 @@ struct lint {
 				 * looked at; NULL = none */
 };
 
-/* Looks at a whole trace, which may come from a stranger. The trace must outlive *ret, which is
- * released with lint_release(). */
-void lint_trace(const struct trace *t, struct lint *ret);
+/* A promise: at the operation at `position`, whatever that is, somebody could rely on what this
+ * process and connection had committed before it. Where connections are not known (0), it is about
+ * what the thread did. */
+struct lint_ack {
+	uint64_t position;
+	uint16_t process, thread, connection;
+};
+
+/* Looks at a whole trace, which may come from a stranger. `acks`: the promises, by position (a
+ * position behind the end is passed over); the OP_ACK operations of the trace are not looked at
+ * then. NULL: the OP_ACK operations are the promises, and where there are none, the rules about
+ * promises say nothing. The trace must outlive *ret, which is released with lint_release(). */
+void lint_trace(const struct trace *t, const struct lint_ack *acks, size_t ack_count,
+		struct lint *ret);
 void lint_release(struct lint *l); /* accepts a zeroed or released one */
 
 #endif

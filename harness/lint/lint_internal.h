@@ -21,6 +21,7 @@
 enum {
 	SHOWN_NAME_SIZE = 100, /* bytes of a file's name in a message, terminator included */
 	SHOWN_TEXT_SIZE = 400,
+	SHOWN_NOUN_SIZE = SHOWN_NAME_SIZE + 40,
 	SUPER_TAIL_MAX = 4 + JOURNAL_SUPER_NAME_MAX + JOURNAL_SUPER_TAIL,
 };
 
@@ -177,6 +178,8 @@ struct scan {
 	size_t database_count, database_cap;
 	uint64_t position; /* of the operation in hand */
 	struct actor actor;
+	struct actor acker; /* of the promise in hand */
+	bool own_acks;	    /* the OP_ACKs of the trace are the promises */
 };
 
 /* ---- lint.c ---- */
@@ -184,13 +187,13 @@ struct scan {
 /* The end of a file's name, printable. Returns `buf`, of SHOWN_NAME_SIZE. */
 const char *lint_show_name(const struct scan *s, uint32_t name, char *buf);
 
-/* Into `buf`, of SHOWN_TEXT_SIZE: "there is no sync of F between op A, which DID, and op B", B
+/* Into `buf`, of SHOWN_TEXT_SIZE: "there is no sync of F between WHAT (op A) and THEN (op B)", B
  * being the operation in hand. */
 const char *lint_missing_sync(const struct scan *s, uint32_t inode, uint32_t name, uint64_t from,
-			      const char *did, char *buf);
+			      const char *what, const char *then, char *buf);
 /* The same for the directory entry `name`. */
 const char *lint_missing_dirsync(const struct scan *s, uint32_t name, uint64_t from,
-				 const char *did, char *buf);
+				 const char *what, const char *then, char *buf);
 
 /* The rule was broken by the operation in hand. Returns the finding when it is the first of its
  * kind, for its message; otherwise counts it and returns NULL. */
@@ -200,9 +203,23 @@ struct lint_finding *lint_report(struct scan *s, enum lint_rule rule, const stru
 /* Is the latest change of a name durable? */
 bool lint_is_name_durable(const struct scan *s, uint32_t name);
 
-/* May an ACK of `acker` be about what `actor` did? Where connections are not known, only the thread
- * says. */
+/* May a promise of `acker` be about what `actor` did? Where connections are not known, only the
+ * thread says. */
 bool lint_is_ack_of(const struct actor *acker, const struct actor *actor);
+
+/* Is `acker` the one whose promise is in hand? */
+static inline bool lint_is_promised(const struct scan *s, const struct actor *actor)
+{
+	return lint_is_ack_of(&s->acker, actor);
+}
+
+/* The promise in hand, which is the operation in hand, as a noun: "the acknowledgement"; and what
+ * it says of a commit: "was acknowledged". Static. */
+const char *lint_promise_noun(const struct scan *s);
+const char *lint_promise_verb(const struct scan *s);
+
+/* "deleted": "deletion"; of the words that say how a journal or a log ended. Static. */
+const char *lint_end_noun(const char *word);
 
 void lint_incomplete(struct scan *s, const char *why);
 

@@ -110,7 +110,7 @@ static void header_changed(struct scan *s, struct database *d, struct segment *g
 			 "them: %s",
 			 lint_show_name(s, j->name, shown), s->position,
 			 lint_missing_sync(s, j->inode, j->name, g->record_written,
-					   "wrote the last of them", text));
+					   "the last of them", "the count", text));
 }
 
 static struct segment *add_segment(struct scan *s, struct database *d, uint64_t offset,
@@ -193,15 +193,16 @@ static void check_super_durable(struct scan *s, struct database *d)
 		return;
 	f = lint_report(s, LINT_SUPER_BEFORE_CHILDREN, d, content ? p->changed : super->last_write);
 	if (f != NULL)
-		snprintf(
-		    f->message, sizeof f->message,
-		    "%s was made to name the super-journal %s (op %" PRIu64 ") before that was "
-		    "durable; if it is lost, the journal counts for nothing: %s",
-		    lint_show_name(s, j->name, journal), lint_show_name(s, j->super_name, shown),
-		    s->position,
-		    content ? lint_missing_dirsync(s, j->super_name, p->changed, "created it", text)
-			    : lint_missing_sync(s, p->inode, j->super_name, super->last_write,
-						"wrote its content", text));
+		snprintf(f->message, sizeof f->message,
+			 "%s was made to name the super-journal %s (op %" PRIu64
+			 ") before that was "
+			 "durable; if it is lost, the journal counts for nothing: %s",
+			 lint_show_name(s, j->name, journal),
+			 lint_show_name(s, j->super_name, shown), s->position,
+			 content ? lint_missing_dirsync(s, j->super_name, p->changed,
+							"its creation", "its naming", text)
+				 : lint_missing_sync(s, p->inode, j->super_name, super->last_write,
+						     "its content", "its naming", text));
 }
 
 /* Paths stand there as the application spelt them; a relative one is looked for beside the
@@ -487,16 +488,16 @@ static void check_record(struct scan *s, struct database *d, uint32_t page, cons
 			 ") before the journal "
 			 "record that can restore it was synced: %s",
 			 page, database, s->position,
-			 lint_missing_sync(s, j->inode, j->name, r->written,
-					   "wrote that page's record", text));
+			 lint_missing_sync(s, j->inode, j->name, r->written, "that page's record",
+					   "the page", text));
 	else if (g->count != 0)
 		snprintf(f->message, sizeof f->message,
 			 "page %" PRIu32 " of %s was overwritten (op %" PRIu64
 			 ") before the record "
 			 "count that makes its journal record valid was synced: %s",
 			 page, database, s->position,
-			 lint_missing_sync(s, j->inode, j->name, g->header_written,
-					   "wrote that count", text));
+			 lint_missing_sync(s, j->inode, j->name, g->header_written, "that count",
+					   "the page", text));
 	else
 		snprintf(f->message, sizeof f->message,
 			 "page %" PRIu32 " of %s was overwritten (op %" PRIu64
@@ -523,7 +524,7 @@ static void check_name(struct scan *s, struct database *d, uint32_t page)
 		    "from: %s",
 		    page, lint_show_name(s, d->name, database), s->position,
 		    lint_show_name(s, j->name, journal),
-		    lint_missing_dirsync(s, j->name, changed, "created it", text));
+		    lint_missing_dirsync(s, j->name, changed, "its creation", "the page", text));
 }
 
 void lint_journal_page(struct scan *s, struct database *d, const struct op *op)

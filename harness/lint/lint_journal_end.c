@@ -39,20 +39,21 @@ static void check_database_durable(struct scan *s, struct database *d, const cha
 				   const char *word)
 {
 	const struct journal *j = &d->journal;
-	char database[SHOWN_NAME_SIZE], text[SHOWN_TEXT_SIZE];
+	char database[SHOWN_NAME_SIZE], text[SHOWN_TEXT_SIZE], then[SHOWN_NOUN_SIZE];
 	struct lint_finding *f;
 
 	if (j->database_written == 0 || d->inode == 0 ||
 	    is_durable(&s->files[d->inode].syncs, j->database_written))
 		return;
 	f = lint_report(s, LINT_DATABASE_BEFORE_JOURNAL_END, d, j->database_written);
+	snprintf(then, sizeof then, "the %s", lint_end_noun(word));
 	if (f != NULL)
 		snprintf(f->message, sizeof f->message,
 			 "%s was %s (op %" PRIu64 ") before the pages of %s that it can restore "
 			 "were synced: %s",
 			 what, word, s->position, lint_show_name(s, d->name, database),
 			 lint_missing_sync(s, d->inode, d->name, j->database_written,
-					   "wrote the last of them", text));
+					   "the last of them", then, text));
 }
 
 static void check_super_ended(struct scan *s, struct database *d, const char *word)
@@ -60,6 +61,7 @@ static void check_super_ended(struct scan *s, struct database *d, const char *wo
 	const struct journal *j = &d->journal;
 	char journal[SHOWN_NAME_SIZE], super[SHOWN_NAME_SIZE], text[SHOWN_TEXT_SIZE];
 	const struct path *p = &s->paths[j->super_name];
+	char then[SHOWN_NOUN_SIZE];
 	struct lint_finding *f;
 
 	if (j->super_named == 0 || j->super_name == 0 || j->database_written == 0 ||
@@ -76,12 +78,15 @@ static void check_super_ended(struct scan *s, struct database *d, const char *wo
 			 "%s was %s (op %" PRIu64 ") while its super-journal %s was still there, "
 			 "so that the other files of the transaction could still be rolled back",
 			 journal, word, s->position, super);
-	else
-		snprintf(f->message, sizeof f->message,
-			 "%s was %s (op %" PRIu64 ") before the deletion of its super-journal was "
-			 "synced: %s",
-			 journal, word, s->position,
-			 lint_missing_dirsync(s, j->super_name, p->changed, "deleted it", text));
+	else {
+		snprintf(then, sizeof then, "the %s of %s", lint_end_noun(word), journal);
+		snprintf(
+		    f->message, sizeof f->message,
+		    "%s was %s (op %" PRIu64 ") before the deletion of its super-journal was "
+		    "synced: %s",
+		    journal, word, s->position,
+		    lint_missing_dirsync(s, j->super_name, p->changed, "its deletion", then, text));
+	}
 }
 
 void lint_journal_end(struct scan *s, struct database *d, const char *word, bool by_name)
@@ -117,14 +122,15 @@ static bool is_end_durable(const struct scan *s, const struct journal_end *e)
 	return p->directory != 0 && is_durable(&s->directories[p->directory], e->at);
 }
 
-/* The sync that the end of the journal lacks. */
-static const char *missing_end(const struct scan *s, const struct journal_end *e, char *text)
+/* The sync that the end of the journal lacks, before the operation in hand. */
+static const char *missing_end(const struct scan *s, const struct journal_end *e, const char *then,
+			       char *text)
 {
-	char did[32];
+	char what[SHOWN_NOUN_SIZE];
 
-	snprintf(did, sizeof did, "%s it", e->word);
-	return e->inode != 0 ? lint_missing_sync(s, e->inode, e->name, e->at, did, text)
-			     : lint_missing_dirsync(s, e->name, e->at, did, text);
+	snprintf(what, sizeof what, "its %s", lint_end_noun(e->word));
+	return e->inode != 0 ? lint_missing_sync(s, e->inode, e->name, e->at, what, then, text)
+			     : lint_missing_dirsync(s, e->name, e->at, what, then, text);
 }
 
 void lint_journal_ack(struct scan *s, struct database *d)
@@ -133,7 +139,7 @@ void lint_journal_ack(struct scan *s, struct database *d)
 	char journal[SHOWN_NAME_SIZE], text[SHOWN_TEXT_SIZE];
 	struct lint_finding *f;
 
-	if (e->at == 0 || e->is_acked || !lint_is_ack_of(&s->actor, &e->actor))
+	if (e->at == 0 || e->is_acked || !lint_is_promised(s, &e->actor))
 		return;
 	e->is_acked = true;
 	if (is_end_durable(s, e))
@@ -141,9 +147,10 @@ void lint_journal_ack(struct scan *s, struct database *d)
 	f = lint_report(s, LINT_JOURNAL_END_BEFORE_ACK, d, e->at);
 	if (f != NULL)
 		snprintf(f->message, sizeof f->message,
-			 "a commit was acknowledged (op %" PRIu64 ") before the end of its journal "
+			 "a commit %s (op %" PRIu64 ") before the end of its journal "
 			 "was durable, so a power loss can bring %s back and roll it back: %s",
-			 s->position, lint_show_name(s, e->name, journal), missing_end(s, e, text));
+			 lint_promise_verb(s), s->position, lint_show_name(s, e->name, journal),
+			 missing_end(s, e, lint_promise_noun(s), text));
 }
 
 void lint_journal_cut(struct scan *s, struct database *d)
@@ -161,7 +168,7 @@ void lint_journal_cut(struct scan *s, struct database *d)
 			 ") before the end of %s was durable, which "
 			 "can come back and restore the old length with nothing in it: %s",
 			 lint_show_name(s, d->name, database), s->position,
-			 lint_show_name(s, e->name, journal), missing_end(s, e, text));
+			 lint_show_name(s, e->name, journal), missing_end(s, e, "the cut", text));
 }
 
 void lint_journal_passed(struct scan *s, struct database *d)
@@ -174,12 +181,12 @@ void lint_journal_passed(struct scan *s, struct database *d)
 		return;
 	f = lint_report(s, LINT_JOURNAL_END_BEFORE_PAGE, d, e->at);
 	if (f != NULL)
-		snprintf(f->message, sizeof f->message,
-			 "%s was written without a journal (op %" PRIu64
-			 ") before the end of %s was "
-			 "durable, which can come back and restore pages from before: %s",
-			 lint_show_name(s, d->name, database), s->position,
-			 lint_show_name(s, e->name, journal), missing_end(s, e, text));
+		snprintf(
+		    f->message, sizeof f->message,
+		    "%s was written without a journal (op %" PRIu64 ") before the end of %s was "
+		    "durable, which can come back and restore pages from before: %s",
+		    lint_show_name(s, d->name, database), s->position,
+		    lint_show_name(s, e->name, journal), missing_end(s, e, "that write", text));
 }
 
 void lint_journal_unnamed(struct scan *s, struct database *d, const char *word)

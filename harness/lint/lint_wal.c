@@ -46,12 +46,14 @@ void lint_wal_release(struct wal *w)
 static void check_database_durable(struct scan *s, struct database *d, const char *word)
 {
 	char wal[SHOWN_NAME_SIZE], database[SHOWN_NAME_SIZE], text[SHOWN_TEXT_SIZE];
+	char then[SHOWN_NOUN_SIZE];
 	struct lint_finding *f;
 
 	if (d->checkpointed == 0 || d->inode == 0 || d->wal.frame_count == 0 ||
 	    is_durable(&s->files[d->inode].syncs, d->checkpointed))
 		return;
 	f = lint_report(s, LINT_DATABASE_BEFORE_LOG_RESET, d, d->checkpointed);
+	snprintf(then, sizeof then, "the %s", lint_end_noun(word));
 	if (f != NULL)
 		snprintf(f->message, sizeof f->message,
 			 "%s was %s (op %" PRIu64
@@ -60,7 +62,7 @@ static void check_database_durable(struct scan *s, struct database *d, const cha
 			 lint_show_name(s, d->wal.name, wal), word, s->position,
 			 lint_show_name(s, d->name, database),
 			 lint_missing_sync(s, d->inode, d->name, d->checkpointed,
-					   "wrote the last of them", text));
+					   "the last of them", then, text));
 }
 
 static void reset(struct scan *s, struct database *d, const char *word)
@@ -128,8 +130,8 @@ static void check_header_durable(struct scan *s, struct database *d)
 			 ") before the header that the frame "
 			 "counts under was synced: %s",
 			 lint_show_name(s, w->name, shown), s->position,
-			 lint_missing_sync(s, w->inode, w->name, w->header_written,
-					   "wrote that header", text));
+			 lint_missing_sync(s, w->inode, w->name, w->header_written, "that header",
+					   "the frame", text));
 }
 
 /* Frames from `index` on are gone. */
@@ -334,7 +336,7 @@ void lint_wal_ack(struct scan *s, struct database *d)
 	struct lint_finding *f;
 	uint64_t named;
 
-	if (!w->is_unacked || !lint_is_ack_of(&s->actor, &w->committer))
+	if (!w->is_unacked || !lint_is_promised(s, &w->committer))
 		return;
 	w->is_unacked = false;
 	lint_show_name(s, w->name, shown);
@@ -342,23 +344,22 @@ void lint_wal_ack(struct scan *s, struct database *d)
 		f = lint_report(s, LINT_COMMIT_BEFORE_ACK, d, w->unacked_written);
 		if (f != NULL)
 			snprintf(f->message, sizeof f->message,
-				 "a commit was acknowledged (op %" PRIu64
-				 ") before its frames in %s "
+				 "a commit %s (op %" PRIu64 ") before its frames in %s "
 				 "were synced: %s",
-				 s->position, shown,
+				 lint_promise_verb(s), s->position, shown,
 				 lint_missing_sync(s, w->inode, w->name, w->unacked_written,
-						   "wrote the last of them", text));
+						   "the last of them", lint_promise_noun(s), text));
 	}
 	named = s->paths[w->name].changed;
 	if (!lint_is_name_durable(s, w->name)) {
 		f = lint_report(s, LINT_LOG_NAME_BEFORE_ACK, d, named);
 		if (f != NULL)
 			snprintf(f->message, sizeof f->message,
-				 "a commit was acknowledged (op %" PRIu64
-				 ") before the directory entry "
+				 "a commit %s (op %" PRIu64 ") before the directory entry "
 				 "of %s was synced, so a power loss can take the whole log: %s",
-				 s->position, shown,
-				 lint_missing_dirsync(s, w->name, named, "created it", text));
+				 lint_promise_verb(s), s->position, shown,
+				 lint_missing_dirsync(s, w->name, named, "its creation",
+						      lint_promise_noun(s), text));
 	}
 }
 
@@ -381,21 +382,22 @@ static void check_copied(struct scan *s, struct database *d, uint32_t page, uint
 	const struct commit *c = commit_of(w, frame);
 	uint64_t needed = c != NULL ? c->written : w->frames[frame].written;
 	uint64_t named = s->paths[w->name].changed;
-	char wal[SHOWN_NAME_SIZE], database[SHOWN_NAME_SIZE], text[SHOWN_TEXT_SIZE], did[64];
+	char wal[SHOWN_NAME_SIZE], database[SHOWN_NAME_SIZE], text[SHOWN_TEXT_SIZE], what[64];
 	struct lint_finding *f;
 
 	lint_show_name(s, w->name, wal);
 	lint_show_name(s, d->name, database);
 	if (!is_durable(syncs_of(s, w), needed)) {
 		f = lint_report(s, LINT_LOG_BEFORE_CHECKPOINT, d, needed);
-		snprintf(did, sizeof did, "wrote the commit of frame %" PRIu32, frame + 1);
+		snprintf(what, sizeof what, "the commit of frame %" PRIu32, frame + 1);
 		if (f != NULL)
 			snprintf(f->message, sizeof f->message,
 				 "page %" PRIu32
 				 " of %s was overwritten by a checkpoint (op %" PRIu64
 				 ") before the log that it came from was synced: %s",
 				 page, database, s->position,
-				 lint_missing_sync(s, w->inode, w->name, needed, did, text));
+				 lint_missing_sync(s, w->inode, w->name, needed, what, "the page",
+						   text));
 	}
 	if (!lint_is_name_durable(s, w->name)) {
 		f = lint_report(s, LINT_LOG_NAME_BEFORE_CHECKPOINT, d, named);
@@ -405,7 +407,8 @@ static void check_copied(struct scan *s, struct database *d, uint32_t page, uint
 				 " of %s was overwritten by a checkpoint (op %" PRIu64
 				 ") before the directory entry of %s was synced: %s",
 				 page, database, s->position, wal,
-				 lint_missing_dirsync(s, w->name, named, "created it", text));
+				 lint_missing_dirsync(s, w->name, named, "its creation", "the page",
+						      text));
 	}
 }
 

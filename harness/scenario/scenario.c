@@ -68,6 +68,7 @@ void scenario_free(struct scenario *s)
 	if (s == NULL)
 		return;
 	free(s->path);
+	free(s->text);
 	free(s->title);
 	kv_release(&s->pragmas);
 	for (size_t i = 0; i < s->attached_count; i++) {

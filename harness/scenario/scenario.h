@@ -108,6 +108,7 @@ struct scenario_model {
 
 struct scenario {
 	char *path;  /* as given to scenario_load() */
+	char *text;  /* of the file, as it was read */
 	char *title; /* @scenario */
 	struct kv_list pragmas;
 	struct scenario_attach *attached;

@@ -8,6 +8,7 @@
 #define SCENARIO_INTERNAL_H
 
 #include "harness/scenario/scenario.h"
+#include "harness/scenario/text.h"
 
 enum {
 	/* Every list of a scenario except its statements; keeps quadratic checks harmless. */
@@ -67,33 +68,6 @@ int text_reader_init(struct text_reader *r, const char *path, const char *text, 
  * ends, and a directive that stands inside a statement or not at the start of its line. */
 int text_reader_next(struct text_reader *r, struct text_item *ret_item, struct err *err);
 void text_item_release(struct text_item *item);
-
-/* One word of a directive. Double quotes are taken away; `quoted[i]` is '1' where text[i] stood
- * inside them and '0' elsewhere, so that a quoted '=' or ',' separates nothing. */
-struct text_word {
-	char *text, *quoted; /* owned, equally long */
-};
-
-/* Cuts `rest` at blanks. Inside double quotes blanks belong to the word and "" is one quote.
- * Returns 0, or -1 when a quote is never closed. */
-int text_words(const char *rest, struct text_word **ret_words, size_t *ret_count);
-void text_words_free(struct text_word *words, size_t count);
-
-/* Index of the first byte that is no valid UTF-8, or `size`. Refuses overlong forms, surrogates and
- * everything above U+10FFFF, as JSON writers do. */
-size_t text_utf8_valid(const char *text, size_t size);
-/* UTF-8 without control characters: fit for a line of output. */
-bool text_printable(const char *text);
-
-/* Puts '?' for every byte that is no valid UTF-8: messages that are cut to fit may end inside a
- * character, and they reach JSON. */
-void text_repair(char *text);
-
-/* The nearest of `names` within an edit distance of 2, or NULL. */
-const char *text_suggest(const char *word, const char *const *names, size_t count);
-
-/* Decimal digits only; -1 when it is not a number within [min, max]. */
-int text_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret_number);
 
 /* ---- the parser: scenario_parse.c (sections, the file), scenario_directives.c ---- */
 

@@ -374,6 +374,9 @@ static int parse(const char *path, const char *text, size_t size,
 		return rc;
 	p.s = xcalloc(1, sizeof *p.s);
 	p.s->path = xstrdup(path);
+	p.s->text = xmalloc(size + 1);
+	memcpy(p.s->text, text, size);
+	p.s->text[size] = '\0';
 	/* Looked at before the text is read: whatever is no scenario gets this message, and not one
 	 * about a statement that never ends. */
 	const char *at = reader.at;

@@ -46,6 +46,8 @@ static inline void fixture(struct result *r)
 	struct case_result *c;
 
 	result_init(r, "run", 1);
+	r->again = xstrdup("plugpull run scenarios --require durable");
+	r->again_program = xstrdup("");
 	r->sqlite_version = xstrdup("3.40.1");
 	r->sqlite_source_id = xstrdup("2022-12-28");
 	fixture_case(r, "store/archival.sql", "strict-posix", CASE_HELD, GRADE_DURABLE);

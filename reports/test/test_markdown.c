@@ -26,6 +26,7 @@ static void test_golden(void **state)
 	    "6 cases: 2 held, 1 violated, 1 inconclusive, 1 error, 1 skipped. Seed 1, plugpull "
 	    "0.1.0, SQLite 3.40.1.\n\n"
 	    "## Violations\n\n"
+	    "Commands are for the folder of the report.\n\n"
 	    "- `bank@strict-posix[synchronous=normal]`: durable is required, found consistent; a "
 	    "crash can lose up to 3 acknowledged commits\n"
 	    "  - history, consistent: 3 acknowledged commits are gone\n"

@@ -174,7 +174,8 @@ static void test_new_report(void **state)
 	write_ok(&r, "out/", two_cases, NULL);
 	(void)umask(old);
 	assert_string_equal(names("."), "out ");
-	assert_string_equal(names("out"), "cases junit.xml result.json summary.md ");
+	assert_string_equal(names("out"),
+			    "annotations.txt cases index.html junit.xml result.json summary.md ");
 	assert_string_equal(names("out/cases"), "pp1-0.ppcase pp1-1.ppcase ");
 	assert_int_equal(mode_of("out"), 0700);
 	assert_int_equal(mode_of("out/cases"), 0700);
@@ -201,7 +202,8 @@ static void test_replaced(void **state)
 	result_init(&r, "kill", 2);
 	write_ok(&r, "out", NULL, NULL);
 	assert_string_equal(names("."), "out ");
-	assert_string_equal(names("out"), "cases junit.xml result.json summary.md ");
+	assert_string_equal(names("out"),
+			    "annotations.txt cases index.html junit.xml result.json summary.md ");
 	assert_string_equal(names("out/cases"), "");
 	assert_non_null(strstr(contents("out/summary.md"), "# plugpull kill: inconclusive"));
 	result_release(&r);

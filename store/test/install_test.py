@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What `make install` installs is a library that a stranger can use, and nothing else.
+"""What `make install-store` installs is a library that a stranger can use, and nothing else.
 
     install_test.py PLUGPULL     from the top of the tree; the library is that of PLUGPULL's folder
 
@@ -178,7 +178,7 @@ class Test:
 
     def all(self):
         version = re.search(r'PLUGPULL_VERSION "(.*)"', read('harness/case/version.h'))[1]
-        self.make('install')
+        self.make('install-store')
         functions = self.installed(version)
         self.headers(functions)
         self.symbols(functions, version)
@@ -193,8 +193,8 @@ class Test:
             if '.so' in name:
                 os.rename(os.path.join(self.lib, name), os.path.join(self.work, name))
         self.example('static', flags)
-        self.make('install')
-        self.make('uninstall')
+        self.make('install-store')
+        self.make('uninstall-store')
         self.check(not self.files(), 'left after uninstalling', self.files())
         self.check(not os.path.exists(os.path.join(self.include, 'plugpull')),
                    'the folder of the headers', 'is left')

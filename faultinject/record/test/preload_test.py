@@ -19,7 +19,7 @@ import time
 
 PYTHON = '/usr/bin/python3'
 TYPES = ('? PROCESS EXIT BLIND FILE CONTENT OPEN WRITE TRUNCATE ALLOCATE SYNC DIRSYNC SYNC_ALL RENAME '
-         'UNLINK LINK LOCK UNLOCK CLOSE DIGEST MAPPED OUTPUT MARK TROUBLE').split()
+         'UNLINK LINK LOCK UNLOCK CLOSE DIGEST MAPPED OUTPUT MARK TROUBLE STATEMENT').split()
 ONCE, BEGIN, END = 1, 2, 3
 EXISTED, TRUNCATED, DATA_ONLY, SHARED, SHM, DSYNC, APPEND, DELTA = (1 << i for i in range(8))
 RECORD = struct.Struct('<QIIBBHIIIQQQQQqIIQ')
@@ -602,8 +602,130 @@ os.unlink("a.db-x"); os.close(fd)
           'the digest of a large file that is unlinked', digests)
 
 
+OWN_TRACE = '''
+c = sqlite3.connect("a.db", isolation_level=None); said = []
+c.execute("create table t(x)")
+c.set_trace_callback(said.append)
+c.execute("insert into t values(1)"); c.execute("insert into t values(2)")
+c.set_trace_callback(None)
+c.execute("insert into t values(3)")
+print(said)
+'''
+# A program that dlopens one SQLite where names are not found by others, sets it up before, and
+# takes back all automatic extensions between two connections.
+LOCAL = '''#include <dlfcn.h>
+#include <stdio.h>
+int main(void)
+{ void *l = dlopen("libsqlite3.so.0", RTLD_NOW | RTLD_LOCAL), *db = 0;
+  int (*configure)(int, ...) = (int (*)(int, ...))dlsym(l, "sqlite3_config");
+  int (*open)(const char *, void **) = (int (*)(const char *, void **))dlsym(l, "sqlite3_open");
+  int (*exec)(void *, const char *, void *, void *, void *) =
+    (int (*)(void *, const char *, void *, void *, void *))dlsym(l, "sqlite3_exec");
+  int (*close)(void *) = (int (*)(void *))dlsym(l, "sqlite3_close");
+  void (*reset)(void) = (void (*)(void))dlsym(l, "sqlite3_reset_auto_extension");
+  int bad = configure(2);
+  bad |= open("a.db", &db) | exec(db, "CREATE TABLE t(x); INSERT INTO t VALUES (1)", 0, 0, 0) | close(db);
+  reset();
+  bad |= open("a.db", &db) | exec(db, "INSERT INTO t VALUES (2)", 0, 0, 0) | close(db);
+  return bad; }
+'''
+
+
+def statements(where):
+    """What SQLite runs is in the log, before what comes of it; once where nothing came of it."""
+    log = Log(where)
+    log.python('''
+a, b = (sqlite3.connect(n, isolation_level=None) for n in ("a.db", "b.db"))
+m = sqlite3.connect(":memory:"); m.execute("create table nobody(x)")
+a.execute("create table t(x)"); b.execute("create table u(x)")
+for i in range(2):
+    a.execute("insert into t values(?)", ("secret",)); b.execute("insert into u select " + repr("y" * 9000))
+a.execute("begin")
+for i in range(500): a.execute("insert into t values(?)", (i,))
+a.execute("commit")
+''')
+    log.read()
+    said = [r for r in log.of('STATEMENT') if not r.data.startswith(b'pragma')]
+    texts = [r.data.decode() for r in said]
+    long = ('insert into u select \'' + 'y' * 9000)[:4096]
+    insert = 'insert into t values(?)'
+    check(texts[:7] == ['create table t(x)', 'create table u(x)', insert, long, insert, long, 'begin'] and
+          texts[-1] == 'commit' and set(texts[7:-1]) == {insert} and len(texts) < 20,
+          'statements of two connections, in order, without values, cut, not one by one', texts)
+    check(len({r.offset for r in said}) == 2, 'statements: two connections', said)
+    names = {(r.dev, r.ino): r.path for r in log.of('OPEN', 'FILE') if r.path.endswith('.db')}
+    for i, (statement, after) in enumerate(zip(said[:6], said[1:7])):
+        between = [names.get((r.dev, r.ino)) for r in log.of('WRITE', moment=BEGIN)
+                   if statement.at < r.at < after.at]
+        check(set(between) - {None} == {os.path.join(where, 'ab'[i % 2] + '.db')},
+              f'what comes of {statement.data[:30]!r} stands behind it', between)
+
+    # The program's own trace is the program's; without one it is as before.
+    sub = os.path.join(where, 'own')
+    os.mkdir(sub)
+    log = Log(sub)
+    expected = subprocess.run([PYTHON, '-c', PRELUDE + OWN_TRACE], cwd=sub, capture_output=True, text=True,
+                              timeout=60, check=True).stdout
+    os.remove(os.path.join(sub, 'a.db'))
+    check(log.python(OWN_TRACE).stdout == expected and 'values(2)' in expected and
+          'values(3)' not in expected, "a program's own trace", expected)
+    log.read()
+    check([r.data for r in log.of('STATEMENT') if b'table' in r.data] == [b'create table t(x)'],
+          'statements before the own trace', log.of('STATEMENT'))
+
+    sub = os.path.join(where, 'local')
+    os.mkdir(sub)
+    with open(os.path.join(sub, 'p.c'), 'w', encoding='utf-8') as f:
+        f.write(LOCAL)
+    compiled = subprocess.run(['cc', '-o', 'p', 'p.c', '-ldl'], cwd=sub, capture_output=True, text=True,
+                              check=False)
+    check(compiled.returncode == 0, 'a C program', compiled.stderr)
+    log = Log(sub)
+    check(log.run('./p').returncode == 0, 'an SQLite that is loaded apart works as ever')
+    log.read()
+    check([r.data for r in log.of('STATEMENT')] == [b'CREATE TABLE t(x);', b'INSERT INTO t VALUES (1)'],
+          'statements of an SQLite that is loaded apart', log.of('STATEMENT'))
+
+
+def shown_statements(where):
+    """In a trace they stand before their operations, with their connections; the shell's, too."""
+    plugpull = os.path.abspath(sys.argv[1])
+
+    def show(*command):
+        r = subprocess.run([plugpull, 'record', '-o', 't.trace', '--', *command], cwd=where, timeout=60,
+                           capture_output=True, text=True, check=False)
+        check(r.returncode == 0, 'record', r.stderr)
+        return subprocess.run([plugpull, 'trace', 'show', 't.trace'], cwd=where, capture_output=True,
+                              text=True, timeout=60, check=True).stdout.splitlines()
+
+    lines = show(PYTHON, '-c', PRELUDE + '''
+m = sqlite3.connect(":memory:"); m.execute("create table nobody(x)")
+a = sqlite3.connect("a.db", isolation_level=None)
+a.execute("create table t(x)"); a.execute("select 1")
+b = sqlite3.connect("b.db", isolation_level=None); b.execute("create table u(x)")
+m.execute("insert into nobody values(1)")
+a.execute("insert into t values(1)"); b.execute("insert into u values(2)")
+''')
+    said, written = [], {}
+    for line in lines:
+        sql = re.search(r'^# process=1 connection=(\d+) .*sql="(.*)"$', line)
+        write = re.search(r'^\d+ write process=1 thread=1 connection=(\d+)', line)
+        if sql and 'pragma' not in sql.group(2):
+            said.append((sql.group(2), sql.group(1)))
+        elif write and said:
+            written.setdefault(said[-1], set()).add(write.group(1))
+    check([s for s, _ in said] == ['create table t(x)', 'select 1', 'create table u(x)',
+                                   'insert into t values(1)', 'insert into u values(2)'],
+          'trace show: the statements', said)
+    check(len(written) == 4 and all(c == {key[1]} for key, c in written.items()) and
+          len({c for _, c in said}) == 2 and said[0][1] == said[1][1], 'trace show: each before its writes, by its connection', written)
+    lines = show('sqlite3', 'c.db', "CREATE TABLE t(x); INSERT INTO t VALUES ('it''s');")
+    check([line.partition('sql=')[2] for line in lines if line.startswith('# ')] ==
+          ['"CREATE TABLE t(x);"', '"INSERT INTO t VALUES (\'it\'\'s\');"'], "trace show: the shell's", lines)
+
+
 for test in (modes, existed, threads, children, ways_to_execute, names, holes, unseen_before, emptied, truncated, by_other_names,
-             large_unlinked, positions, kills, locks, limits):
+             large_unlinked, positions, kills, locks, limits, statements, shown_statements):
     folder(test)
 print(f'{passed} passed, {failed} failed')
 sys.exit(failed != 0)

@@ -161,18 +161,22 @@ static ino_t inode_of(const char *path)
 	return st.st_ino;
 }
 
-/* A saved case is found by its token and by its path; folders and file are private, whatever the
- * umask, and nothing else is left beside it. */
+/* A saved case is found by its token, by the name of its file and by its path; folders and file are
+ * private, whatever the umask, and nothing else is left beside it. */
 static void test_save_and_load(void **state)
 {
 	struct folder *f = *state;
 	mode_t old = umask(0);
-	char parent[128];
+	char parent[128], name[600];
 
 	expect_saved(f);
 	umask(old);
 	expect_loads(f, f->token);
 	expect_loads(f, f->file);
+	(void)snprintf(name, sizeof name, "%s.ppcase", f->token);
+	expect_loads(f, name);
+	(void)snprintf(name, sizeof name, "%s/%s", f->cases, f->token);
+	expect_load_refused(f, name, ERR_INPUT, "no such file (there is '");
 	assert_int_equal(mode_of(f->file), 0600);
 	assert_int_equal(mode_of(f->cases), 0700);
 	(void)snprintf(parent, sizeof parent, "%s/.plugpull", f->top);
@@ -247,17 +251,20 @@ static void test_load_errors(void **state)
 	    "pp1-0123456789abcdef0123456789abcdef0",
 	    "pp1-0123456789ABCDEF0123456789abcdef",
 	    "pp1-0123456789abcdef0123456789abcdef/",
-	    "pp1-0123456789abcdef0123456789abcdef.ppcase",
+	    "nofile.ppcase",
+	    "x/pp1-0123456789abcdef0123456789abcdef",
 	    "pp1-../../../../../../../../../etc/aa",
 	    "pp2-0123456789abcdef0123456789abcdef",
 	    "/dev/null/x",
 	};
 
 	for (size_t i = 0; i < sizeof neither / sizeof neither[0]; i++) {
-		(void)snprintf(text, sizeof text, "'%s' is neither a token nor a case file",
-			       neither[i]);
+		(void)snprintf(text, sizeof text,
+			       "'%s': no such file, and no token (pp1- and 32 digits", neither[i]);
 		expect_load_refused(f, neither[i], ERR_INPUT, text);
 	}
+	expect_load_refused(f, "pp1-0123456789abcdef0123456789abcdef.ppcase", ERR_INPUT,
+			    "no such file, and no case pp1-0123456789abcdef0123456789abcdef below");
 	memset(text, 'x', 500);
 	text[500] = '\0';
 	expect_load_refused(f, text, ERR_INPUT, "'xxx");

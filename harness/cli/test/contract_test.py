@@ -19,12 +19,18 @@ sys.path.insert(0, os.path.join(HERE, 'contract'))
 sys.dont_write_bytecode = True
 
 # pylint: disable=wrong-import-position
+import begin  # noqa: E402
+import claims  # noqa: E402
 import commands  # noqa: E402
+import compare  # noqa: E402
 import damage  # noqa: E402
 import defects  # noqa: E402
 import depth  # noqa: E402
+import explain  # noqa: E402
+import gdb  # noqa: E402
 import judging  # noqa: E402
 import kills  # noqa: E402
+import materialize  # noqa: E402
 import matrix  # noqa: E402
 import models  # noqa: E402
 import mutate  # noqa: E402
@@ -32,6 +38,8 @@ import outside  # noqa: E402
 import programs  # noqa: E402
 import results  # noqa: E402
 import scenarios  # noqa: E402
+import shrink  # noqa: E402
+import waivers  # noqa: E402
 import workers  # noqa: E402
 from tool import Tool  # noqa: E402
 
@@ -43,8 +51,10 @@ def check_all(t):
     no_wal = scenarios.build_library(t, scenarios.NO_WAL)
     for section, *args in ((commands, CONTRACT), (scenarios, extension), (outside,),
                            (results, no_wal), (damage,), (models,), (depth,), (judging,), (workers,), (kills,),
+                           (materialize,), (gdb,), (explain,), (claims,),
                            (programs,),
-                           (matrix, no_wal), (mutate,), (defects,)):
+                           (matrix, no_wal), (mutate,), (begin,), (compare,), (waivers,),
+                           (shrink, extension), (defects,)):
         start, count = time.monotonic(), t.passed + t.failed
         section.check(t, *args)
         print(f'{section.__name__}: {t.passed + t.failed - count} checks, '

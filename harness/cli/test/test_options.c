@@ -284,7 +284,7 @@ static void test_commands(void **state)
 	refused("plugpull", "no command; `plugpull --help` lists them");
 	refused("plugpull rum x", "unknown command 'rum'; `plugpull --help` lists them");
 	refused("plugpull ru x", "unknown command 'ru'; `plugpull --help` lists them");
-	refused("plugpull shrink x", "unknown command 'shrink'; `plugpull --help` lists them");
+	refused("plugpull qualify x", "unknown command 'qualify'; `plugpull --help` lists them");
 	refused("plugpull run", "`run` needs PATH");
 	refused("plugpull replay", "`replay` needs CASE");
 	refused("plugpull explore", "`explore` needs TRACE");

@@ -67,7 +67,7 @@ static char *rules_of(const struct trace *t)
 	char *text;
 
 	buf_init(&b);
-	lint_trace(t, &l);
+	lint_trace(t, NULL, 0, &l);
 	assert_null(l.incomplete);
 	for (size_t i = 0; i < l.count; i++) {
 		assert_string_equal(l.findings[i].id, lint_rule_id(l.findings[i].rule));
@@ -309,7 +309,7 @@ static void test_message(void **state)
 	struct lint l;
 
 	(void)state;
-	lint_trace(t, &l);
+	lint_trace(t, NULL, 0, &l);
 	const struct lint_finding *f = rig_find(&l, LINT_RECORDS_BEFORE_COUNT);
 	assert_non_null(f);
 	assert_string_equal(f->database, RIG_DATABASE);
@@ -323,13 +323,75 @@ static void test_message(void **state)
 	char *expected = xasprintf(
 	    "the record count of app.db-journal was written (op %d) before the records that it "
 	    "counts were synced, so that a power loss can keep the count without them: there is no "
-	    "sync of app.db-journal between op %d, which wrote the last of them, and op %d",
+	    "sync of app.db-journal between the last of them (op %d) and the count (op %d)",
 	    (int)f->early, (int)f->pending, (int)f->early);
 	assert_string_equal(f->message, expected);
 	free(expected);
 	lint_release(&l);
 	trace_free(t);
 	free(pragmas);
+}
+
+/* Promises that are given take the place of the OP_ACKs: they count from the operation on that they
+ * are at, for what the same connection did, and for each commit once; and the message says what
+ * that operation was. */
+static void test_promises(void **state)
+{
+	static const struct {
+		const char *mode, *sync;
+		enum lint_rule rule;
+	} gaps[] = {{"delete", "full", LINT_JOURNAL_END_BEFORE_ACK},
+		    {"wal", "normal", LINT_COMMIT_BEFORE_ACK},
+		    {"off", "off", LINT_DATABASE_BEFORE_ACK}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof gaps / sizeof *gaps; i++) {
+		char *pragmas = mode_pragmas(gaps[i].mode, gaps[i].sync, "");
+		struct trace *t = rig_record(fi_vfs_default_device(), pragmas, fill, update_one);
+		struct lint_ack ack = {0}, none = {.position = t->op_count + 1};
+		const struct lint_finding *f;
+		struct lint l;
+
+		for (uint64_t p = 1; p <= t->op_count && ack.position == 0; p++) {
+			const struct op *op = trace_at(t, p);
+
+			lint_trace(t,
+				   &(struct lint_ack){p, op->process, op->thread, op->connection},
+				   1, &l);
+			if (op->kind == OP_UNLOCK && rig_find(&l, gaps[i].rule) != NULL)
+				ack = (struct lint_ack){p, op->process, op->thread, op->connection};
+			lint_release(&l);
+		}
+		assert_int_not_equal(ack.position, 0);
+		struct lint_ack twice[] = {ack, ack};
+		lint_trace(t, twice, 2, &l);
+		f = rig_find(&l, gaps[i].rule);
+		assert_non_null(f);
+		assert_int_equal(f->count, 1);
+		assert_int_equal(f->early, ack.position);
+		char *told =
+		    xasprintf("a commit was over, and its lock was released (op %d) before",
+			      (int)ack.position);
+		char *then = xasprintf(") and the release of the lock (op %d)", (int)ack.position);
+		assert_memory_equal(f->message, told, strlen(told));
+		assert_non_null(strstr(f->message, then));
+		free(told);
+		free(then);
+		lint_release(&l);
+		ack.connection++;
+		lint_trace(t, &ack, 1, &l);
+		assert_null(rig_find(&l, gaps[i].rule));
+		lint_release(&l);
+		/* Without any, the OP_ACKs of the trace do not count either. */
+		lint_trace(t, &none, 1, &l);
+		assert_null(rig_find(&l, gaps[i].rule));
+		lint_release(&l);
+		lint_trace(t, NULL, 0, &l);
+		assert_non_null(rig_find(&l, gaps[i].rule));
+		lint_release(&l);
+		trace_free(t);
+		free(pragmas);
+	}
 }
 
 /* Each acknowledged commit counts, and no rollback does, also when it had reached the file. */
@@ -344,7 +406,7 @@ static void test_rollback_is_no_commit(void **state)
 	struct lint l;
 
 	(void)state;
-	lint_trace(t, &l);
+	lint_trace(t, NULL, 0, &l);
 	assert_int_equal(l.count, 1);
 	assert_int_equal(l.findings[0].rule, LINT_JOURNAL_END_BEFORE_ACK);
 	assert_int_equal(l.findings[0].count, 1);
@@ -398,7 +460,7 @@ static void test_limit(void **state)
 		(void)trace_name(t, log);
 		free(name);
 		free(log);
-		lint_trace(t, &l);
+		lint_trace(t, NULL, 0, &l);
 		assert_int_equal(l.incomplete != NULL, i == LINT_DATABASES_MAX);
 		lint_release(&l);
 	}
@@ -411,7 +473,8 @@ int main(void)
 	    cmocka_unit_test(test_settings), cmocka_unit_test(test_sound),
 	    cmocka_unit_test(test_devices),  cmocka_unit_test(test_scenarios),
 	    cmocka_unit_test(test_message),  cmocka_unit_test(test_rollback_is_no_commit),
-	    cmocka_unit_test(test_recovery), cmocka_unit_test(test_limit),
+	    cmocka_unit_test(test_recovery), cmocka_unit_test(test_promises),
+	    cmocka_unit_test(test_limit),
 	};
 	struct err err = ERR_INIT;
 

@@ -87,7 +87,7 @@ static size_t check_findings(const struct trace *t, const struct lint *before, u
 	struct lint l;
 	size_t fresh = 0;
 
-	lint_trace(t, &l);
+	lint_trace(t, NULL, 0, &l);
 	for (size_t i = 0; i < l.count; i++) {
 		const struct lint_finding *f = &l.findings[i];
 
@@ -116,7 +116,7 @@ static void test_each_sync(void **state)
 		struct lint before;
 		unsigned spare = 0, syncs = 0;
 
-		lint_trace(t, &before);
+		lint_trace(t, NULL, 0, &before);
 		assert_int_equal(before.count == 0, settings[i].is_sound);
 		for (uint64_t end = 1; end <= t->op_count; end++) {
 			if (!is_end(trace_at(t, end)))
@@ -193,7 +193,7 @@ static void test_sync_interval(void **state)
 	while (trace_at(t, last)->kind != OP_WRITE)
 		last--;
 	struct trace *early = rig_change(t, end, RIG_BEGIN_AT, last);
-	lint_trace(early, &l);
+	lint_trace(early, NULL, 0, &l);
 	const struct lint_finding *f = rig_find(&l, LINT_RECORDS_BEFORE_COUNT);
 	assert_non_null(f);
 	assert_int_equal(f->count, 1);
@@ -207,16 +207,14 @@ static void test_sync_interval(void **state)
 		if (trace_at(t, p)->kind == OP_SYNC_END)
 			count = p;
 	struct trace *late = rig_change(t, count, RIG_END_AFTER, page);
-	lint_trace(late, &l);
+	lint_trace(late, NULL, 0, &l);
 	f = rig_find(&l, LINT_JOURNAL_BEFORE_PAGE);
 	assert_non_null(f);
 	assert_int_equal(f->count, 1);
 	char *expected = xasprintf(
 	    "page 1 of app.db was overwritten (op %d) before the record count that makes its "
-	    "journal "
-	    "record valid was synced: there is no sync of app.db-journal between op %d, which "
-	    "wrote "
-	    "that count, and op %d (the one that began at op %d had not ended)",
+	    "journal record valid was synced: there is no sync of app.db-journal between that "
+	    "count (op %d) and the page (op %d); the one that began at op %d had not ended",
 	    (int)f->early, (int)f->pending, (int)f->early, (int)trace_at(t, count)->offset);
 	assert_string_equal(f->message, expected);
 	free(expected);
@@ -237,7 +235,7 @@ static void test_end_before_page(void **state)
 		struct trace *t = rig_record(fi_vfs_default_device(),
 					     extra ? "PRAGMA synchronous=extra" : "", fill, sql);
 
-		lint_trace(t, &l);
+		lint_trace(t, NULL, 0, &l);
 		assert_int_equal(rig_find(&l, LINT_JOURNAL_END_BEFORE_PAGE) != NULL, !extra);
 		lint_release(&l);
 		trace_free(t);
@@ -251,13 +249,13 @@ static void test_foreign_ack(void **state)
 	struct lint l;
 
 	(void)state;
-	lint_trace(t, &l);
+	lint_trace(t, NULL, 0, &l);
 	assert_non_null(rig_find(&l, LINT_COMMIT_BEFORE_ACK));
 	lint_release(&l);
 	for (uint64_t p = 1; p <= t->op_count; p++)
 		if (t->ops[p - 1].kind == OP_ACK)
 			t->ops[p - 1].connection++;
-	lint_trace(t, &l);
+	lint_trace(t, NULL, 0, &l);
 	assert_null(rig_find(&l, LINT_COMMIT_BEFORE_ACK));
 	lint_release(&l);
 	/* Where connections are not known, threads tell. */
@@ -267,7 +265,7 @@ static void test_foreign_ack(void **state)
 			if (t->ops[p - 1].kind == OP_ACK)
 				t->ops[p - 1].thread = (uint16_t)(1 + other);
 		}
-		lint_trace(t, &l);
+		lint_trace(t, NULL, 0, &l);
 		assert_int_equal(rig_find(&l, LINT_COMMIT_BEFORE_ACK) != NULL, !other);
 		lint_release(&l);
 	}
@@ -292,7 +290,7 @@ static void test_count(void **state)
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct trace *t = rig_record(fi_vfs_default_device(), rows[i].pragmas, fill, sql);
 
-		lint_trace(t, &l);
+		lint_trace(t, NULL, 0, &l);
 		const struct lint_finding *f = rig_find(&l, rows[i].rule);
 		assert_non_null(f);
 		assert_int_equal(f->count, 1);

@@ -107,7 +107,7 @@ static uint64_t count_of(const struct hand *h, enum lint_rule rule)
 {
 	struct lint l;
 
-	lint_trace(h->t, &l);
+	lint_trace(h->t, NULL, 0, &l);
 	const struct lint_finding *f = rig_find(&l, rule);
 	uint64_t count = f == NULL ? 0 : f->count;
 	lint_release(&l);
@@ -118,7 +118,7 @@ static size_t findings(const struct hand *h)
 {
 	struct lint l;
 
-	lint_trace(h->t, &l);
+	lint_trace(h->t, NULL, 0, &l);
 	size_t count = l.count;
 	lint_release(&l);
 	return count;

@@ -14,10 +14,14 @@ CASES = ['case', 'list', 'shard', 'keep-going']
 RESULT = ['json', 'sqlite', 'show-data', 'timing', 'quiet', 'verbose', 'color']
 RUNS = RESULT + ['report', 'seed', 'budget', 'set', 'require']
 COMMANDS = {
+    'init': [],
     'run': RUNS + CASES + ['model', 'depth', 'jobs', 'resume', 'representative'],
     'test': RUNS + ['model', 'depth', 'jobs', 'resume', 'representative', 'ack', 'invariant',
                     'check', 'timeout'],
-    'replay': RESULT,
+    'replay': RESULT + ['materialize', 'gdb'],
+    'explain': [o for o in RESULT if o != 'timing'] + ['report', 'budget', 'jobs'],
+    'compare': ['json', 'quiet', 'color'],
+    'shrink': RESULT + ['budget', 'jobs'],
     'record': ['output', 'timeout'],
     'explore': RUNS + ['model', 'depth', 'jobs', 'resume', 'representative', 'ack', 'invariant',
                        'check'],
@@ -28,7 +32,7 @@ COMMANDS = {
     'list': [],
     'doctor': ['sqlite'],
 }
-NOT_SERVED = ['init', 'compare', 'explain', 'sim', 'fuzz', 'qualify', 'report', 'merge', 'check', 'shrink']
+NOT_SERVED = ['sim', 'fuzz', 'qualify', 'report', 'merge', 'check']
 MODELS = ['strict-posix', 'ext4-ordered', 'ext4-writeback', 'xfs', 'apfs-no-fullfsync',
           'apfs-barrier', 'nvme-4k', 'legacy-512-nopsow', 'lying-disk', 'process-crash']
 DEFECTS = ['ack-before-commit', 'batch-in-two-transactions', 'batch-backwards',
@@ -365,6 +369,13 @@ def check_lists(t):
            [line.split(None, 1) for line in ran.out.splitlines()])
     ran = t.run('list', 'scenarios', cwd=t.scenario(ROWS, 'scenarios/s.sql'))
     t.has('list scenarios: those of scenarios/ without a path', ran, 'scenarios/s.sql', ran.out)
+    folder = t.scenario(ROWS, 'durability/d.sql')
+    ran = t.run('list', 'scenarios', cwd=folder)
+    t.has('... where there are none, those of durability/', ran, 'durability/d.sql', ran.out)
+    t.write(folder, 'scenarios/s.sql', ROWS)
+    ran = t.run('list', 'scenarios', cwd=folder)
+    t.check('scenarios/s.sql' in ran.out and 'durability' not in ran.out,
+            '... and otherwise not', ran, 'scenarios/ alone', ran.out)
     t.refused('list scenarios: one that is wrong', t.run('list', 'scenarios', '.', cwd=t.scenario(
         '-- @scenario x\n-- @clinet\n')), 'f.sql:2: ')
     ran = t.run('doctor')

@@ -293,7 +293,7 @@ def check_interrupt(t):
            (result.get('interrupted'), [(c['id'], c['verdict']) for c in result.get('cases', [])]))
     t.same('SIGINT: nothing half-written', ran,
            ['a.sql', 'b.sql', 'c.sql', 'o.json', 'out'], sorted(os.listdir(folder)))
-    t.same('SIGINT: the report is whole', ran, ['cases', 'junit.xml', 'result.json', 'summary.md'],
+    t.same('SIGINT: the report is whole', ran, ['annotations.txt', 'cases', 'index.html', 'junit.xml', 'result.json', 'summary.md'],
            sorted(os.listdir(os.path.join(folder, 'out'))) if os.path.isdir(
                os.path.join(folder, 'out')) else None)
     token = result['cases'][0]['violations'][0]['token'] if result.get('cases') else 'none'
