@@ -3,7 +3,8 @@
 
     models_test.py PLUGPULL           from the top of the tree
     models_test.py PLUGPULL --write   brings the tokens in docs/findings.md up to date
-    models_test.py PLUGPULL --long    the tables with sectors of 512 bytes, too; a minute more
+    models_test.py PLUGPULL --long    the tables with sectors of 512 bytes, too, and with the size
+                                      that comes with the data on ext4; a minute more
 
 Checks: every preset has a scenario that survives on it and one that loses because of it, both named
 in docs/models.md; the tables of parameters; the recipe for a model of one's own; the combinations
